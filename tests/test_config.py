@@ -246,7 +246,8 @@ def test_the_keys_of_another_method_are_unknown() -> None:
             "data.kind=foo",
             "data.kind",
             "'foo'",
-            "no dataset is called 'foo'; known: moving-digits, folder, manifest, list, ucf101, hmdb51, ssv2, features",
+            "no dataset is called 'foo'; known: moving-digits, folder, manifest, list, ucf101, hmdb51, ssv2, "
+            "webdataset, features",
         ),
         ("method.frames_kept=0", "method.frames_kept", "0", "greater than or equal to 1"),
         ("method.classifier.heads=0", "method.classifier.heads", "0", "greater than or equal to 1"),

@@ -17,6 +17,7 @@ from essential.learner.bundle import Bundle
 from essential.memory.episodic import EpisodicMemory
 from essential.progress import Progress
 from essential.records import Record
+from ranked_scores import matrix_of
 
 KEPT = Path(__file__).with_name("kept")
 
@@ -40,7 +41,7 @@ def test_a_complete_run_is_read_and_scored_again(kept: Path, name: str) -> None:
     assert evaluate(run, progress=Progress()).protocol == record.protocol
     train(RunFolder(run).config(), run, resume=True, progress=Progress())
     assert Record.read(run / "record.json") == record
-    assert stored.scores.shape == (8, 4)
+    assert matrix_of(stored.decided).shape == (8, 4)
 
 
 @pytest.mark.parametrize("name", ["essential", "icarl"])
@@ -58,7 +59,7 @@ def test_scores_of_old_checkpoints_are_those_that_were_stored(kept: Path) -> Non
     again = RunFolder(run).read_predictions(1)
     assert (again.videos, again.reading) == (stored.videos, stored.reading)
     # Float32 sums of 4 x 8 numbers of size 1, in whatever order a processor adds them.
-    np.testing.assert_allclose(again.scores, stored.scores, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(matrix_of(again.decided), matrix_of(stored.decided), rtol=1e-4, atol=1e-4)
 
 
 def test_a_run_that_was_stopped_inside_a_stage_goes_on(kept: Path) -> None:

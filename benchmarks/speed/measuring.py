@@ -8,12 +8,14 @@ while, it slows both.
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -79,6 +81,27 @@ def matmul_rate(*, rows: int = 1024, inner: int = 1024, columns: int = 1024, at_
         torch.mm(left, right, out=result)
         count += 1
     return 2 * rows * inner * columns * count / (time.perf_counter() - start)
+
+
+def memory_gb(process: int | str = "self") -> dict[str, float]:
+    """Return a process's own memory, `RssAnon`, and all that is resident, page cache included, `VmRSS`; now."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return {line.split(":")[0]: int(line.split()[1]) / 1e6 for line in lines if line.startswith(("VmRSS", "RssAnon"))}
+
+
+def in_a_process(program: str, *arguments: str) -> dict[str, Any]:
+    """Return the JSON object that a Python program prints; and, as `most_gb`, the most memory of its own seen of it."""
+    command, most = [sys.executable, program, *arguments], 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            with suppress(OSError, KeyError):  # it has just ended
+                most = max(most, memory_gb(process.pid)["RssAnon"])
+            time.sleep(0.01)
+        assert process.stdout is not None
+        said = process.stdout.read()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed")
+    return {**json.loads(said), "most_gb": most}
 
 
 def main(measure: Callable[[], Sequence[Result]], description: str) -> None:

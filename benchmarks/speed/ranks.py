@@ -54,8 +54,14 @@ def measure() -> Sequence[Result]:
 
 def _scores_apart(run: Path, other: Path) -> float:
     """Return the largest difference of two runs' scores after any task, as a share of the largest score there."""
-    pairs = [[RunFolder(path).read_predictions(task).scores for path in (run, other)] for task in range(_TASKS)]
+    pairs = [[_scores(path, task) for path in (run, other)] for task in range(_TASKS)]
     return max(float(np.abs(ours - theirs).max() / np.abs(ours).max()) for ours, theirs in pairs)
+
+
+def _scores(run: Path, task: int) -> np.ndarray:
+    """Return a column of scores for each slot: all are ranked, as there are few."""
+    ranking = RunFolder(run).read_predictions(task).decided
+    return np.take_along_axis(ranking.scores, ranking.slots.argsort(axis=1), axis=1)
 
 
 def _numbers(record: Record) -> list[float]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from essential.api.run_arrays import run as run
     from essential.engine.config import load_config as load_config
     from essential.engine.learn_task import learn_task as learn_task
+    from essential.engine.ray_pool import RayCluster as RayCluster
     from essential.engine.run import train as train
     from essential.engine.score import evaluate as evaluate
     from essential.engine.settings import RunConfig as RunConfig
@@ -47,6 +48,7 @@ _MODULES = {
     "run": "api.run_arrays",
     "load_config": "engine.config",
     "learn_task": "engine.learn_task",
+    "RayCluster": "engine.ray_pool",
     "train": "engine.run",
     "evaluate": "engine.score",
     "RunConfig": "engine.settings",

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import essential as es
+from essential.engine.ranking import named_arrays
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
@@ -74,8 +75,7 @@ def _same(result: es.Result, record: Record, folder: RunFolder) -> None:
     assert [*result.memory_bytes_by_task] == [*record.memory_bytes_by_task]
     for task, predictions in enumerate(result.predictions):
         of_run = folder.read_predictions(task)
-        assert np.array_equal(predictions.scores, of_run.scores)
         assert np.array_equal(predictions.slots, of_run.slots)
-        assert predictions.others.keys() == of_run.others.keys()
-        for name, scores in predictions.others.items():
-            assert np.array_equal(scores, of_run.others[name])
+        assert predictions.rankings.keys() == of_run.rankings.keys()
+        for name, array in named_arrays(predictions.rankings).items():
+            assert np.array_equal(array, named_arrays(of_run.rankings)[name])

@@ -50,7 +50,7 @@ def test_a_run_in_a_folder_is_read_as_arrays(run: Path) -> None:
     assert saved.metrics == saved.record.metrics.model_dump()
     assert least(saved.scores) == min(record["accuracy"][-1])
     assert len(saved.classes) == 8
-    assert saved.predictions[3].scores.shape == (16, 8)
+    assert saved.predictions[3].decided.scores.shape == (16, 8)
     events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     rates = [event["learning_rate"] for event in events if event["event"] == "epoch"]
     assert saved.epochs["learning_rate"].tolist() == rates
@@ -66,7 +66,7 @@ def test_callbacks_are_told_every_epoch_and_every_task_in_order(run: Path, told:
     assert [each.task for each in tasks] == [0, 1, 2, 3]
     assert [each.accuracy for each in tasks] == saved.accuracy_on_seen
     assert [each.memory_bytes["total"] for each in tasks] == [each.total for each in saved.memory_bytes_by_task]
-    assert np.array_equal(tasks[3].predictions.scores, saved.predictions[3].scores)
+    assert np.array_equal(tasks[3].predictions.decided.scores, saved.predictions[3].decided.scores)
     assert isinstance(told[-1], TaskReport)
 
 

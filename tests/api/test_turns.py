@@ -40,7 +40,7 @@ def test_runs_in_threads_give_the_numbers_of_one_alone_and_leave_torch_as_it_was
     for one, other in zip(alone, together, strict=True):
         assert one.log == other.log
         for expected, found in zip(one.predictions, other.predictions, strict=True):
-            assert np.array_equal(expected.scores, found.scores)
+            assert np.array_equal(expected.decided.scores, found.decided.scores)
 
 
 @pytest.mark.parametrize("door", ["run", "learn_task", "train"])

@@ -21,6 +21,7 @@ from essential.engine.score import evaluate
 from essential.errors import CheckpointError, ConfigError, DataError, EssentialError, RunError
 from essential.progress import Progress
 from essential.records import Record
+from ranked_scores import matrix_of
 from small_runs import SMALL
 
 CLASSES, TASKS = 8, 4
@@ -141,9 +142,9 @@ def test_an_imported_run_scores_as_the_run_it_came_from(places: dict[str, Path],
         there = RunFolder(places["run"]).read_predictions(task)
         here = RunFolder(tmp_path / "run").read_predictions(task)
         assert here.videos == there.videos
-        assert here.scores.shape[1] == CLASSES
-        seen = there.scores.shape[1]
-        torch.testing.assert_close(torch.from_numpy(here.scores[:, :seen]), torch.from_numpy(there.scores))
+        ours, theirs = matrix_of(here.decided), matrix_of(there.decided)
+        assert ours.shape[1] == CLASSES
+        torch.testing.assert_close(torch.from_numpy(ours[:, : theirs.shape[1]]), torch.from_numpy(theirs))
 
 
 def test_it_is_then_a_run_like_another_and_can_be_moved(places: dict[str, Path], tmp_path: Path) -> None:

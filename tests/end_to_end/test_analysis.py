@@ -63,7 +63,7 @@ def test_what_was_forgotten_is_named_and_shown(runs: dict[str, Path]) -> None:
 
     def taken_for(video: str, task: int) -> str:
         place = predictions[task].videos.index(video)
-        return analysis.class_names[int(np.argmax(predictions[task].scores[place]))]
+        return analysis.class_names[predictions[task].decided.slots[place, 0]]
 
     for clip in analysis.forgotten:
         assert taken_for(clip.video, clip.known_after_task) == clip.label

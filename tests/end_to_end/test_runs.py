@@ -16,6 +16,7 @@ from essential.files.sealed import read_sealed
 from essential.memory.episodic import EpisodicMemory
 from essential.progress import Progress
 from essential.records import Record
+from ranked_scores import matrix_of
 from small_runs import StopAt, record_without_seconds, small_config
 
 ARMS = ("essential", "joint", "finetune", "replay-dense", "replay-sparse")
@@ -58,8 +59,9 @@ def test_the_metrics_follow_from_the_stored_predictions(runs: dict[str, Path], a
     seen_accuracies, matrix = [], []
     for task in range(4):
         predictions = RunFolder(runs[arm]).read_predictions(task)
-        assert predictions.scores.shape == (4 * (task + 1), 2 * (task + 1))
-        right = [int(np.argmax(row)) == slot for row, slot in zip(predictions.scores, predictions.slots, strict=True)]
+        scores = matrix_of(predictions.decided)
+        assert scores.shape == (4 * (task + 1), 2 * (task + 1))
+        right = [int(np.argmax(row)) == slot for row, slot in zip(scores, predictions.slots, strict=True)]
         seen_accuracies.append(sum(right) / len(right))
         matrix.append([sum(right[4 * j : 4 * j + 4]) / 4 for j in range(task + 1)])
     assert record.metrics.final_accuracy == pytest.approx(seen_accuracies[-1])
@@ -85,9 +87,9 @@ def test_methods_with_exemplars_are_also_scored_by_their_means(runs: dict[str, P
     predictions = [RunFolder(runs[arm]).read_predictions(task) for task in range(4)]
     if arm in {"joint", "finetune"}:
         assert metrics.average_incremental_accuracy_nme is None
-        assert [each.others for each in predictions] == [{}] * 4
+        assert [list(each.rankings) for each in predictions] == [["cnn"]] * 4
         return
-    shares = [float((each.others["nme"].argmax(axis=1) == each.slots).mean()) for each in predictions]
+    shares = [float((matrix_of(each.rankings["nme"]).argmax(axis=1) == each.slots).mean()) for each in predictions]
     assert metrics.average_incremental_accuracy_nme == pytest.approx(sum(shares) / 4)
 
 
@@ -124,7 +126,7 @@ def test_the_same_seed_gives_the_same_record_and_another_seed_another(
         runs["essential"] / "state.safetensors"
     ).read_bytes()[-4096:]
     train(small_config("essential", small_data, small_store, "seed=1"), tmp_path / "b", resume=False, progress=QUIET)
-    ours, theirs = (RunFolder(path).read_predictions(3).scores for path in (tmp_path / "b", runs["essential"]))
+    ours, theirs = (RunFolder(path).read_predictions(3).decided.scores for path in (tmp_path / "b", runs["essential"]))
     assert not np.array_equal(ours, theirs)
 
 
@@ -138,7 +140,7 @@ def test_live_and_stored_features_give_the_same_record(small_data: Path, tmp_pat
         train(config, tmp_path / name, resume=False, progress=QUIET)
     stored, live = (record_without_seconds(tmp_path / name) for name in names)
     assert stored["accuracy"] == live["accuracy"]
-    scores = [RunFolder(tmp_path / name).read_predictions(3).scores for name in names]
+    scores = [RunFolder(tmp_path / name).read_predictions(3).decided.scores for name in names]
     np.testing.assert_array_equal(*scores)
 
 
@@ -180,7 +182,7 @@ def test_a_run_on_plain_and_augmented_views_resumes_with_the_view_whose_turn_it_
         train(config, tmp_path / "resumed", resume=False, progress=_StopInside())
     train(config, tmp_path / "resumed", resume=True, progress=QUIET)
     of_whole, of_resumed, of_augmented = (
-        RunFolder(folder).read_predictions(3).scores
+        RunFolder(folder).read_predictions(3).decided.scores
         for folder in (tmp_path / "whole", tmp_path / "resumed", runs["essential"])
     )
     np.testing.assert_array_equal(of_whole, of_resumed)

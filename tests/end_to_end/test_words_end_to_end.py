@@ -68,8 +68,8 @@ def test_a_run_says_what_made_its_words_and_evaluates_without_it(
     assert not {"text_weights", "tokenizer"} & record.config["encoder"].keys()
     assert (record.reading, record.memory_bytes.semantic) == ("closed-form", 0)
     predictions = RunFolder(done[method]).read_predictions(3)
-    assert predictions.scores.shape == (16, 8)
-    assert np.isfinite(predictions.scores).all()
+    assert predictions.decided.scores.shape == (16, 8)
+    assert np.isfinite(predictions.decided.scores).all()
 
 
 def test_a_run_by_words_resumes_to_the_same_record_with_its_own_tower_alone(

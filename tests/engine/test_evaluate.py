@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from essential.engine.clips import ClipTable
 from essential.engine.evaluate import predict
@@ -11,7 +11,7 @@ from essential.models.classifier import Predictor
 
 
 class Echo(Predictor):
-    """Scores a clip with its own first number, and notes how many came at once."""
+    """Takes a clip for the slot of its own first number, and notes how many came at once."""
 
     reading = "cnn"
 
@@ -21,7 +21,7 @@ class Echo(Predictor):
 
     def forward(self, features: Tensor) -> Tensor:
         self.batches.append(len(features))
-        return features[:, 0, :1]
+        return nn.functional.one_hot(features[:, 0, 0].long(), 12).float()
 
 
 def table(first: int, clips: int) -> ClipTable:
@@ -52,7 +52,9 @@ def test_every_clip_is_scored_once_and_in_order(sizes: list[int], batches: list[
     predictor = Echo()
     found = predict(predictor, ClipTable.joined(tables), device=torch.device("cpu"), batch_size=4)
     expected = list(range(sum(sizes)))
-    assert found.scores[:, 0].tolist() == found.slots.tolist() == expected
+    assert found.decided.slots[:, 0].tolist() == found.slots.tolist() == expected
+    assert found.decided.slots.shape == (sum(sizes), 12)
+    assert found.decided.true_scores.tolist() == [1.0] * sum(sizes)
     assert found.videos == tuple(f"video-{number}" for number in expected)
     assert predictor.batches == batches
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from essential.contract.synthetic_tasks import SyntheticTable, make_tasks
 from essential.engine.evaluate import Predictions, scored
+from essential.engine.ranking import Ranking
 from essential.engine.run import count_trainable_parameters
 from essential.methods import build_method
 from essential.methods.bounds import Finetune, FinetuneConfig
@@ -31,14 +33,10 @@ MEANS = [[[1.0], [1.0]], [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.
 
 
 def _predictions(task: int, reading: str, scores: list[list[float]], **others: list[list[float]]) -> Predictions:
-    return Predictions(
-        np.array(scores, np.float32),
-        np.array(SLOTS[task], np.int64),
-        np.array(TASKS[task], np.int64),
-        tuple(f"{index}.mp4" for index in range(len(scores))),
-        reading,
-        {name: np.array(each, np.float32) for name, each in others.items()},
-    )
+    slots = torch.tensor(SLOTS[task])
+    rankings = {name: Ranking.of(torch.tensor(each), slots) for name, each in {reading: scores, **others}.items()}
+    videos = tuple(f"{index}.mp4" for index in range(len(scores)))
+    return Predictions(rankings, slots.numpy(), np.array(TASKS[task], np.int64), videos, reading)
 
 
 def test_a_head_with_means_beside_it_has_both_readings() -> None:

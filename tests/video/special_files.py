@@ -40,6 +40,16 @@ def write_video_with_blanks(path: Path, frames: int, *, blanks: Iterable[int], p
     return _rewrite(path, packets, rate)
 
 
+def write_blank_b_frames(source: Path, path: Path, *, padding: int) -> Path:
+    """Copy an AVI of MPEG-4; its third B-frame says "show the last frame again", then has `padding` zeros."""
+    packets, rate = _packets(source.rename(path))
+    third = [number for number, packet in enumerate(packets) if _is_b_frame(packet)][2]
+    blank = bytearray(_not_coded(packets[third]) + bytes(padding))
+    blank[4] = blank[4] & 0b00111111 | 0b10000000
+    packets[third] = bytes(blank)
+    return _rewrite(path, packets, rate)
+
+
 def hide_first_frames(source: Path, path: Path, *, hidden: int) -> Path:
     """Copy an MP4 so that its edit list hides the first frames, which stay in the file: a cut without encoding."""
     with av.open(str(source)) as old, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as new:

@@ -13,7 +13,7 @@ from essential.protocols.listed import ListedVideo
 from essential.protocols.places import locate_videos
 from essential.protocols.protocol import Listing, Protocol, Segment, build_protocol
 from essential.video import check
-from essential.video.check import CheckedFile, CheckReport, check_videos, probe
+from essential.video.check import CheckedFile, CheckReport, check_videos, probe_listed
 from essential.video.decode import read_frames
 from essential.video.worker_pool import Lost
 from seen_progress import SeenProgress
@@ -178,16 +178,16 @@ def test_processes_killed_from_outside_change_nothing(report: CheckReport, root:
     assert again == report
 
 
-def deadly_probe(path: Path) -> CheckedFile | Lost:
-    if path.name == "good.mp4":
+def deadly_probe(file: str) -> CheckedFile | Lost:
+    if file.endswith("good.mp4"):
         os.kill(os.getpid(), signal.SIGKILL)
-    return probe(path)
+    return probe_listed(file)
 
 
 def test_a_file_that_kills_its_reader_is_unreadable(
     report: CheckReport, root: Path, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "probe", deadly_probe)
+    monkeypatch.setattr(check, "probe_listed", deadly_probe)
     found = locate_videos(LISTED, root, ())
     problems = check_videos(protocol, found, root=root, frames=FRAMES, workers=2, seconds_limit=60.0).problems
     reason = "the process that read it died (signal 9), and so did a second one"

@@ -10,12 +10,26 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from special_files import hide_first_frames, hide_last_half, remux, write_moving_video
+from special_files import (
+    hide_first_frames,
+    hide_last_half,
+    remux,
+    write_blank_b_frames,
+    write_moving_video,
+    write_packed_video,
+)
 
 from essential.errors import VideoError
 from essential.protocols.protocol import Segment
 from essential.video import decode
-from essential.video.container import Bitstream, PacketNote, survey_file
+from essential.video.container import (
+    Bitstream,
+    PacketNote,
+    lone_b_frames,
+    opened_video,
+    survey_file,
+    survey_packets,
+)
 from essential.video.decode import decode_groups, read_frames
 from video_files import turn
 
@@ -46,10 +60,24 @@ SAFE: dict[str, dict[str, Any]] = {
     "av1.mkv": {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": SVT}},
     "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": SVT}},
 }
-# Those of which a group may not be decoded alone.
-UNSAFE: dict[str, dict[str, Any]] = {
+# Those where decoding may begin at the first packet alone.
+ONE_GROUP: dict[str, dict[str, Any]] = {
     "open.mp4": {"options": {"x264-params": f"{X264}:open-gop=1"}},
     "refresh.mp4": {"options": {"x264-params": f"{X264}:bframes=0:intra-refresh=1"}},
+    "long.mp4": {"options": {"g": "250"}},
+}
+# B-frames, which may be left out where they are read; each has half of the frames or more.
+MPEG4: dict[str, dict[str, str]] = {
+    "one.avi": {"g": "12", "bf": "1"},
+    "two.avi": {"g": "12", "bf": "2"},
+    "two.mp4": {"g": "12", "bf": "2"},
+    "four.mkv": {"g": "250", "bf": "4"},
+    "quarter.avi": {"g": "12", "bf": "2", "flags": "+qpel+mv4+aic", "mbd": "rd"},
+    "interlaced.avi": {"g": "12", "bf": "2", "flags": "+ilme+ildct", "alternate_scan": "1"},
+    "closed.avi": {"g": "9", "bf": "2", "flags": "+cgop", "sc_threshold": "1000000000", "mpeg_quant": "1"},
+}
+# Those of which nothing may be left out.
+UNSAFE: dict[str, dict[str, Any]] = {
     "pyramid.avi": {"options": {"x264-params": X264}},
     "pyramid.ts": {"options": {"x264-params": X264}},
     "mpeg4.avi": {"codec": "mpeg4", "options": {"g": "12", "bf": "2"}},
@@ -111,10 +139,11 @@ def test_where_it_is_unsure_all_is_decoded(tmp_path: Path, name: str) -> None:
     assert expect_equal(path, [[FRAMES - 1], [60, 61], [70, 0, 66]]) == 0
 
 
-def test_a_long_group_is_decoded_as_far_as_wanted(tmp_path: Path) -> None:
-    path = write_moving_video(tmp_path / "v.mp4", FRAMES, options={"g": "250"})
-    assert expect_equal(path, [[0], [3, 5, 3], [40]]) == 3
-    assert expect_equal(path, [[71], [3, 60], [70, 0]]) == 0
+@pytest.mark.parametrize("name", ONE_GROUP)
+def test_one_group_is_decoded_as_far_as_wanted(tmp_path: Path, name: str) -> None:
+    path = write_moving_video(tmp_path / name, FRAMES, **ONE_GROUP[name])
+    assert [note.starts_anew for note in survey_file(path).notes].count(True) == 1
+    assert expect_equal(path, [[0], [3, 5, 3], [40], [71], [3, 60], [70, 0]]) == 6
 
 
 def test_the_groups_of_what_is_wanted() -> None:
@@ -196,11 +225,46 @@ def test_times_that_are_not_those_of_the_frames(tmp_path: Path, bframes: str) ->
     assert expect_equal(path, [[index] for index in range(FRAMES)]) == 0
 
 
+@pytest.mark.parametrize("name", MPEG4)
+def test_b_frames_of_mpeg4_are_left_out_unless_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = write_moving_video(tmp_path / name, FRAMES, codec="mpeg4", options=MPEG4[name])
+    full, taken = in_full(path), []
+    take = decode.WantedFrames.take
+    monkeypatch.setattr(
+        decode.WantedFrames, "take", lambda wanted, index, frame: (taken.append(index), take(wanted, index, frame))
+    )
+    for indices in ([0, 1, 2, 3], [FRAMES - 1], [FRAMES - 2, 5, 5], *draws(FRAMES)):
+        taken.clear()
+        read = read_frames(path, lambda _, these=indices: these)
+        np.testing.assert_array_equal(read.frames, full[indices], err_msg=str(indices))
+        assert read.frame_count == FRAMES
+        assert {*indices} <= {*taken}
+        assert len(taken) < FRAMES * 3 / 4
+    read = read_frames(path, range)
+    np.testing.assert_array_equal(read.frames, full)
+
+
+def test_of_packets_of_two_frames_or_of_none_all_are_decoded(tmp_path: Path) -> None:
+    packed = write_packed_video(tmp_path / "packed.avi", 21)
+    # A B-frame that only says "show the last one again", for which the decoder gives nothing.
+    plain = write_moving_video(tmp_path / "plain.avi", 21, codec="mpeg4", options={"g": "12", "bf": "1"})
+    blank = write_blank_b_frames(plain, tmp_path / "blank.avi", padding=40)
+    for path, b_frames in ((packed, 0), (blank, 9)):
+        with opened_video(path) as (container, stream):
+            packets = survey_packets(path, container, stream).packets
+            assert sum(lone_b_frames(packets)) == b_frames
+        full = in_full(path)
+        for index in range(len(full)):
+            np.testing.assert_array_equal(read_frames(path, lambda _, one=index: [one]).frames, full[[index]])
+
+
 def test_what_is_left_out_is_what_ffmpeg_leaves_out(tmp_path: Path) -> None:
     path = write_moving_video(tmp_path / "v.mp4", FRAMES, **SAFE["many-slices.mp4"])
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        bitstream = Bitstream(container, stream)
+        bitstream = Bitstream(stream)
         left_out = {packet.pts for packet in container.demux(stream) if packet.size and bitstream.is_disposable(packet)}
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

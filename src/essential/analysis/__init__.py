@@ -20,7 +20,7 @@ from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.turns import turn
 from essential.engine.workspace import data_root
-from essential.errors import CheckpointError, RunError, VideoError
+from essential.errors import CheckpointError, DataError, RunError, VideoError
 from essential.features.config import FeaturesConfig
 from essential.features.cores import decoders
 from essential.files.atomic import folder_lock
@@ -139,9 +139,9 @@ def _forgotten(decided: list[Evaluation], last: Predictions, names: Sequence[str
     for row, each in zip(right, decided, strict=True):
         row[: len(each.slots)] = each.predicted == each.slots
     first_right, last_right = right.argmax(axis=0), len(right) - 1 - right[::-1].argmax(axis=0)
-    predicted, slots = decided[-1].predicted, decided[-1].slots
+    predicted, slots, ranking = decided[-1].predicted, decided[-1].slots, last.decided
     clips = np.flatnonzero(right.any(axis=0) & ~right[-1])
-    margins = last.scores[clips, predicted[clips]] - last.scores[clips, slots[clips]]
+    margins = ranking.scores[clips, 0] - ranking.true_scores[clips]
     found = [
         ForgottenClip(
             video=last.videos[clip],
@@ -182,8 +182,9 @@ def _thumbnails(frames: int, video: Video) -> tuple[str, ...]:
         return [clip[index] for index in shown]
 
     try:
-        decoded = read_frames(video.path, choose, segment=video.segment)
-    except (VideoError, OSError):
+        with video.here() as local:
+            decoded = read_frames(local.path, choose, segment=video.segment)
+    except (VideoError, DataError, OSError):
         return ()
     return tuple(_jpeg(Image.fromarray(frame)) for frame in decoded.frames)
 

@@ -6,24 +6,32 @@
       compare.*, compare.html     what `report` makes of their records
 
 Runs share videos and features. The same call continues a comparison, also with more methods, budgets or seeds. Where
-the cores hold several runs (`training.threads`), so many are done at once, each in a process of its own.
+the cores hold several runs (`training.threads`), so many are done at once, each in a process of its own; on a Ray
+cluster, as many as it has room for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from multiprocessing import active_children, get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 from essential.analysis import analyse
 from essential.api.planned_runs import PlannedRun, plan_runs
 from essential.child_process import end_with_parent
 from essential.encoders import refuse_without_tower
 from essential.engine.allocator import keep_freed_memory
+from essential.engine.process_group import SingleProcess
+from essential.engine.ray_extraction import encoder_on
+from essential.engine.ray_pool import RayCluster, run_on_ray
 from essential.engine.run import train
 from essential.engine.run_folder import RunFolder
 from essential.engine.settings import RunConfig, choose_device
@@ -31,11 +39,13 @@ from essential.engine.store_beside import store_beside
 from essential.engine.turns import turn
 from essential.engine.words import known_words
 from essential.engine.workspace import Workspace, data_root, open_workspace
-from essential.errors import ComparisonError, ConfigError, EssentialError
+from essential.errors import ComparisonError, ConfigError, EssentialError, FileSystemError
 from essential.features.cores import cpu_cores
-from essential.files.atomic import refuse_unwritable
-from essential.progress import Progress, phase
+from essential.files.atomic import explained_os_errors, make_folder, refuse_unwritable, remove_unfinished
+from essential.files.cache import cache_folder
+from essential.progress import QUIET, Progress, phase, when_free
 from essential.records import Record
+from essential.video.worker_pool import Lost
 
 _AT_ONCE = 8
 OnRun = Callable[[PlannedRun, int, int], None]
@@ -51,6 +61,7 @@ def compare(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
     on_run: OnRun | None = None,
+    cluster: RayCluster | None = None,
 ) -> list[tuple[str, Record]]:
     """Run methods on one protocol, with the same features and seeds; what is complete is read, not repeated.
 
@@ -70,6 +81,8 @@ def compare(
         overrides: such as `data.root=DIR`, for every run.
         progress: shows how far it is.
         on_run: called when a run begins: with it, its number from 1, and how many there are to do.
+        cluster: does the runs, and extracts the features; its machines see `out`, the videos and the store under the
+            same paths.
 
     Returns:
         The records of all, each under its method's name; `record.method.budget_bytes` is its budget.
@@ -81,11 +94,13 @@ def compare(
         EssentialError: a folder holds another run, or the data cannot be used; nothing is learned then.
     """
     runs = plan_runs(protocol, out, methods, seeds, budgets=budgets, overrides=overrides)
-    runs, _ = check_runs(runs, progress or Progress())
-    return do_runs(runs, progress or Progress(), on_run)
+    runs, _ = check_runs(runs, progress or Progress(), cluster)
+    return do_runs(runs, progress or Progress(), on_run, cluster)
 
 
-def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> tuple[list[PlannedRun], list[str]]:
+def check_runs(
+    runs: Sequence[PlannedRun], progress: Progress, cluster: RayCluster | None = None
+) -> tuple[list[PlannedRun], list[str]]:
     """Refuse, before anything is learned, what cannot be run or compared; then extract the features.
 
     Where a finished store of the same features lies beside the comparison, the runs read that one.
@@ -123,11 +138,20 @@ def check_runs(runs: Sequence[PlannedRun], progress: Progress) -> tuple[list[Pla
         if store is not None:
             workspace = replace(workspace, config=workspace.config.with_store(store))
         if workspace.encoder is not None and workspace.config.features.mode == "stored":
-            workspace.source(workspace.protocol.videos, progress)
+            _extract(workspace, progress, cluster)
     fitting = [run for run in runs if (run.method, run.budget_bytes) not in refusals]
     if store is not None:
         fitting = [replace(run, config=run.config.with_store(store)) for run in fitting]
     return fitting, [str(error) for error in refusals.values()]
+
+
+def _extract(workspace: Workspace, progress: Progress, cluster: RayCluster | None) -> None:
+    videos = workspace.protocol.videos
+    if cluster is not None:
+        # A video that is broken is told when the store is opened.
+        encode = encoder_on(cluster, workspace, progress)
+        workspace.extract(videos, progress, group=SingleProcess(), encode=encode)
+    workspace.source(videos, progress)
 
 
 def _refusals(runs: Sequence[PlannedRun], workspace: Workspace) -> dict[tuple[str, int | None], ConfigError]:
@@ -149,7 +173,12 @@ def _refusals(runs: Sequence[PlannedRun], workspace: Workspace) -> dict[tuple[st
     return refusals
 
 
-def do_runs(runs: Sequence[PlannedRun], progress: Progress, on_run: OnRun | None = None) -> list[tuple[str, Record]]:
+def do_runs(
+    runs: Sequence[PlannedRun],
+    progress: Progress,
+    on_run: OnRun | None = None,
+    cluster: RayCluster | None = None,
+) -> list[tuple[str, Record]]:
     """Do the runs that are not complete, and return the records of all, each under its method's name.
 
     `progress` shows how far each run is; or, where several are done at once, how many are done. Runs that fail do not
@@ -161,14 +190,20 @@ def do_runs(runs: Sequence[PlannedRun], progress: Progress, on_run: OnRun | None
         if run.done and not RunFolder(run.folder).analysis.exists():
             _analyse(run, progress)
 
+    def announce(place: int) -> None:
+        if on_run is not None:
+            on_run(left[place], place + 1, len(left))
+
     def begun() -> Iterator[PlannedRun]:
-        for number, run in enumerate(left, start=1):
-            if on_run is not None:
-                on_run(run, number, len(left))
+        for place, run in enumerate(left):
+            announce(place)
             yield run
 
     count = min(runs_at_once(runs[0].config), len(left))
-    if count >= 2:
+    outcomes: Iterable[tuple[PlannedRun, str | None]]
+    if cluster is not None:
+        outcomes = _on_ray(left, cluster, progress, announce)
+    elif count >= 2:
         outcomes = _at_once(begun(), count, progress, total=len(left))
     else:
         outcomes = ((run, _try(run, progress)) for run in begun())
@@ -236,11 +271,57 @@ def _at_once(
         executor.shutdown(cancel_futures=True)
 
 
-def _try(run: PlannedRun, progress: Progress) -> str | None:
+def _on_ray(
+    runs: Sequence[PlannedRun], cluster: RayCluster, progress: Progress, announce: Callable[[int], None]
+) -> Iterator[tuple[PlannedRun, str | None]]:
+    """Do the runs on a cluster; give each, as it ends, with the reason why it failed, if it did."""
+    if not runs:
+        return
+    runs = [replace(run, folder=run.folder.absolute(), config=run.config.with_absolute_paths()) for run in runs]
+    first, out = runs[0].config, runs[0].folder.parent.parent
+    make_folder(out)
+    remove_unfinished(out)
+    with explained_os_errors(out), NamedTemporaryFile(dir=out, prefix=".seen-by-nodes.", suffix=".tmp") as token:
+        running = run_on_ray(
+            partial(_begin_on_node, first, Path(token.name), str(cache_folder().absolute())),
+            runs,
+            cluster=cluster,
+            on_gpus=first.training.device != "cpu",
+            cores=first.training.threads,
+            progress=progress,
+            on_begin=announce,
+        )
+        with phase(progress, "runs, on Ray", len(runs)), closing(running):
+            for done, (place, result) in enumerate(running, start=1):
+                yield runs[place], result.reason if isinstance(result, Lost) else result
+                progress.advance(done)
+
+
+def _begin_on_node(config: RunConfig, token: Path, cache: str) -> Callable[[PlannedRun], str | None]:
+    """Refuse a node that does not see what runs read and write; return what does a run there."""
+    os.environ["ESSENTIAL_CACHE"] = cache
+    keep_freed_memory()
+    if not token.exists():
+        raise FileSystemError(
+            f"it does not see {token.parent}, where the runs are to be",
+            remedy="choose an --out that is under the same path on all machines of the cluster",
+        )
+    workspace = open_workspace(config, QUIET)
+    if config.features.mode == "stored":
+        workspace.stored(workspace.protocol.videos)
+    return partial(_try, progress=QUIET, do=_train_when_free)
+
+
+def _train_when_free(*arguments: Any, **settings: Any) -> Record:
+    """Train; the worker of a node that is lost may live on there, and hold the run for a while."""
+    return when_free(QUIET, train, *arguments, **settings)
+
+
+def _try(run: PlannedRun, progress: Progress, do: Callable[..., Record] = train) -> str | None:
     """Do a run; return why it failed, if it did."""
     try:
         with known_words(run.spoken):
-            train(run.config, run.folder, resume=True, progress=progress)
+            do(run.config, run.folder, resume=True, progress=progress)
     except EssentialError as error:
         return str(error)
     _analyse(run, progress)

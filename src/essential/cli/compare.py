@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from essential.cli.options import Overrides, option
+from essential.cli.options import Address, Engine, Overrides, Workers, option, ray_cluster
 from essential.cli.terminal import say
 from essential.errors import ConfigError
 
@@ -35,6 +35,9 @@ def compare(
             also="--budget-bytes",
         ),
     ] = None,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
     overrides: Overrides = None,
 ) -> None:
     """Compare methods over several seeds on one protocol.
@@ -60,6 +63,7 @@ def compare(
     def announce(run: "PlannedRun", number: int, count: int) -> None:
         say(f"== {run.label}, seed {run.seed} ({number} of {count})", err=True)
 
+    cluster = ray_cluster(engine, address, workers)
     numbers = _listed("--seeds", seeds, part="[0-9]+", what="whole numbers from 0; write them as 0,1,2")
     sizes = parsed_budgets(() if budgets is None else budgets)
     runs = plan_runs(
@@ -71,11 +75,12 @@ def compare(
         overrides=overrides or (),
     )
     progress = terminal_progress()
-    runs, left_out = check_runs(runs, progress)
+    runs, left_out = check_runs(runs, progress, cluster)
     left_out += words_left_out(runs) if methods == ALL else []
     named = {"--config": config, "--methods": methods, "--seeds": seeds, "--budgets": budgets, "--out": str(out)}
-    call = Call(sizes, tuple(overrides or ()), _command(named, overrides or ()), tuple(left_out))
-    comparison = write_comparison(do_runs(runs, progress, announce), out, call)
+    command = _command({**named, "--engine": engine}, overrides or ())
+    call = Call(sizes, tuple(overrides or ()), command, tuple(left_out))
+    comparison = write_comparison(do_runs(runs, progress, announce, cluster), out, call)
     print_comparison(comparison)
     print_skipped(comparison.example)
     say(f"tables: {out / 'compare.csv'}, .json, .tex, .md\npage: {out / 'compare.html'}")

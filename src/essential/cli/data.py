@@ -35,7 +35,7 @@ app = typer.Typer(help=_HELP, no_args_is_help=True)
 @app.command()
 def check(
     protocol: Annotated[str, option("--protocol", "NAME", "A shipped config, a YAML file, or a list FILE.json.")],
-    root: Annotated[Path, option("--root", "DIR", "Folder of the videos.")],
+    root: Annotated[Path | None, option("--root", "DIR", "Folder of the videos; or -s data.url=URL.")] = None,
     list_file: Annotated[Path | None, option("--list", "FILE.json", "The list of a config with kind list.")] = None,
     out: Annotated[Path | None, option("--out", "FILE.json", "Also write the report there.")] = None,
     overrides: Overrides = None,
@@ -58,6 +58,7 @@ def check(
 
     config = _config(protocol, root=root, list_file=list_file, overrides=overrides or [])
     listing = load_listing(config.data, clear=False)
+    where = config.data.folder or config.data.given("root")
     built = config.protocol.cut(listing, config.data.kind)
     for note in listing.notes:
         say(note, err=True)
@@ -65,7 +66,7 @@ def check(
         report = check_videos(
             built,
             listing,
-            root=root,
+            root=where,
             frames=config.video.frames,
             workers=os.cpu_count() or 1,
             seconds_limit=config.features.video_seconds_limit,
@@ -175,7 +176,7 @@ def _print_list(video_list: "VideoList") -> None:
     print_table(("task", "classes", *splits), [*numbered, ["all", *totals]], title=video_list.name)
 
 
-def _config(protocol: str, *, root: Path, list_file: Path | None, overrides: list[str]) -> "RunConfig":
+def _config(protocol: str, *, root: Path | None, list_file: Path | None, overrides: list[str]) -> "RunConfig":
     from essential.engine.config import load_config
 
     name, settings = protocol, []

@@ -4,17 +4,19 @@ Nothing here draws a random number or opens a video.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite, nan
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from essential.engine.clips import ClipTable
 from essential.engine.process_group import Message, ProcessGroup, SingleProcess
+from essential.engine.ranking import Ranking, named_arrays, rankings_in
+from essential.files.sealed import Array
 from essential.memory.ledger import total_by_kind
 from essential.methods.contract import Method
 from essential.metrics import METRICS, Evaluation, Metric, Scores, accuracy_on_seen, class_accuracy
@@ -26,26 +28,42 @@ from essential.shown import described, named, printable, quoted
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions of test videos: a score per slot seen, beside the true slots and tasks.
+    """The predictions of test videos: the best slots by each reading of the predictor, beside the true slots and tasks.
 
-    It decides by `scores`, which are of the reading `reading`; `others` has its other readings. See `Predictor`.
+    It decides by the reading `reading`. See `Predictor`.
+
+    Raises:
+        ValueError: the arrays differ in length, or there is no such reading.
     """
 
-    scores: Float[np.ndarray, "videos slots"]
+    rankings: Mapping[str, Ranking]
     slots: Int[np.ndarray, " videos"]
     tasks: Int[np.ndarray, " videos"]
     videos: tuple[str, ...]
     reading: str = "cnn"
-    others: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        columns = {"slots": self.slots, "tasks": self.tasks, **named_arrays(self.rankings)}
+        other = {name: len(column) for name, column in columns.items() if len(column) != len(self.videos)}
+        if other:
+            raise ValueError(f"there are {len(self.videos)} videos, and arrays of other lengths: {other}")
+        if self.reading not in self.rankings:
+            raise ValueError(f"there is no reading {self.reading!r}; there are {named([*self.rankings])}")
+
+    @property
+    def decided(self) -> Ranking:
+        """The best slots by the reading that it decides by."""
+        return self.rankings[self.reading]
 
     def evaluation(self, reading: str | None = None) -> Evaluation:
-        """Reduce the scores, or those of another reading, to the predicted slot; the first of equal scores wins.
+        """Reduce a reading, or the one that it decides by, to the best slot.
 
         Raises:
             KeyError: there is no such reading.
         """
-        scores = self.scores if reading in (None, self.reading) else self.others[str(reading)]
-        return Evaluation(scores.argmax(axis=1), self.slots, self.tasks)
+        best = self.rankings[self.reading if reading is None else reading].slots
+        # Copied, so that what is kept of many tasks does not hold all that is ranked.
+        return Evaluation(best[:, 0].copy(), self.slots, self.tasks)
 
 
 @dataclass(frozen=True)
@@ -76,23 +94,31 @@ def predict(
 ) -> Predictions:
     """Score every clip, without augmentation or mask: the slots seen so far are all there are.
 
-    The ranks of a group take the batches in turns, and all get all scores: the numbers of one process, to the last bit.
+    The ranks of a group take the batches in turns, and all get all of it: the numbers of one process, to the last bit.
     """
     predictor.to(device).eval()
-    group, own = group or SingleProcess(), {}
+    group = group or SingleProcess()
     batches = torch.arange(len(clips)).split(batch_size)  # of no clips there is one batch: it says which readings exist
-    for index in range(group.rank, len(batches), group.size):
-        features = clips.rows(batches[index]).features
-        for name, scores in predictor.readings(features.to(device)).items():
-            own[f"{index:08d} {name}"] = scores.float().cpu().numpy()
-    parts: dict[str, list[np.ndarray]] = {}
-    gathered = {key: part for message in group.all_gather(Message(own)) for key, part in message.arrays.items()}
-    for key in sorted(gathered):
-        parts.setdefault(key.split(" ", 1)[1], []).append(gathered[key])
-    readings = {name: np.concatenate(of_batches) for name, of_batches in parts.items()}
-    decided = readings.pop(predictor.reading)
+    of_rank, done = [batches[rank :: group.size] for rank in range(group.size)], 0
+    own: dict[str, Array] = {}
+    for rows in of_rank[group.rank]:
+        batch = clips.rows(rows)
+        scores = predictor.readings(batch.features.to(device))
+        # At once: the scores of a batch are all that is held, of however many slots.
+        rankings = {name: Ranking.of(each, batch.slots) for name, each in scores.items()}
+        for name, part in named_arrays(rankings).items():
+            if name not in own:  # whole, as small arrays made between batches would leave gaps in memory behind
+                own[name] = np.empty((sum(map(len, of_rank[group.rank])), *part.shape[1:]), part.dtype)
+            own[name][done : done + len(part)] = part
+        done += len(rows)
+    found: dict[str, Array] = {}
+    for theirs, message in zip(of_rank, group.all_gather(Message(own)), strict=True):
+        for name, part in message.arrays.items():
+            found.setdefault(name, np.empty((len(clips), *part.shape[1:]), part.dtype))[torch.cat(theirs).numpy()] = (
+                part
+            )
     return Predictions(
-        decided, clips.slots.numpy(), clips.tasks.numpy(), tuple(clips.names), predictor.reading, readings
+        rankings_in(found), clips.slots.numpy(), clips.tasks.numpy(), tuple(clips.names), predictor.reading
     )
 
 
@@ -121,7 +147,7 @@ def scored(
     readings: list[dict[str | None, Evaluation]] = []
     reading = ""
     for each in predictions:
-        readings.append({name: each.evaluation(name) for name in (None, each.reading, *each.others)})
+        readings.append({name: each.evaluation(name) for name in (None, *each.rankings)})
         reading = each.reading
     common = set(readings[0]).intersection(*readings)
     scores = {name: Scores.of([each[name] for each in readings], class_counts) for name in common}

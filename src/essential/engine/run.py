@@ -17,6 +17,8 @@ from essential.engine.config import resolved
 from essential.engine.evaluate import TaskReport, evaluated, scored
 from essential.engine.learn_task import EpochDone, learn_task, optimizer_state
 from essential.engine.process_group import ProcessGroup, SingleProcess, require_equal
+from essential.engine.ray_extraction import encoder_on
+from essential.engine.ray_pool import RayCluster
 from essential.engine.run_folder import Place, RunFolder
 from essential.engine.settings import RunConfig
 from essential.engine.turns import turn
@@ -116,11 +118,17 @@ def _with_encoder_of_first(config: RunConfig, folder: RunFolder, group: ProcessG
 
 
 def extract(
-    config: RunConfig, *, part: tuple[int, int] = (0, 1), progress: Progress, group: ProcessGroup | None = None
-) -> tuple[Path, dict[str, str]]:
-    """Fill the feature store, or part (i, n) of it, which ranks share; return its folder and the broken videos.
+    config: RunConfig,
+    *,
+    part: tuple[int, int] = (0, 1),
+    progress: Progress,
+    group: ProcessGroup | None = None,
+    cluster: RayCluster | None = None,
+) -> tuple[Path | str, dict[str, str]]:
+    """Fill the feature store, or part (i, n) of it, which ranks share; return its place and the broken videos.
 
-    Errors are those of `train`, and a ConfigError if the config asks for live features, which are not stored.
+    On a Ray cluster, if there is one, this process writes what the cluster's workers compute. Errors are those of
+    `train`, and a ConfigError if the config asks for live features, which are not stored.
     """
     if config.features.mode == "live":
         raise ConfigError("features.mode=live keeps no store; use -s features.mode=stored to extract")
@@ -128,9 +136,11 @@ def extract(
     progress = progress if group.first else QUIET
     with turn(config.training.threads, group):
         workspace = open_workspace(config.with_absolute_paths(), progress, group=group)
-        broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group)
+        encode = encoder_on(cluster, workspace, progress)
+        broken = workspace.extract(workspace.protocol.videos, progress, part=part, group=group, encode=encode)
     refuse_broken(broken, config.features.on_broken_video)
-    return workspace.store(), broken
+    place = config.features.store
+    return place if isinstance(place, str) else workspace.store(), broken
 
 
 def refuse_taken(folder: RunFolder, config: RunConfig, *, resume: bool) -> None:

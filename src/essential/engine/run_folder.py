@@ -24,6 +24,7 @@ from essential import nested
 from essential.engine.evaluate import Predictions
 from essential.engine.learn_task import Start
 from essential.engine.process_group import Message, ProcessGroup
+from essential.engine.ranking import Ranking, named_arrays, rankings_in
 from essential.engine.settings import RunConfig, refuse_missing_plugins
 from essential.engine.workspace import FeatureOrigin, protocol_from_json, protocol_to_json
 from essential.errors import CheckpointError, RunError
@@ -34,6 +35,7 @@ from essential.methods.contract import Method
 from essential.models.growing import below
 from essential.protocols.protocol import Protocol
 from essential.records.training_log import EpochReport, TrainingLog
+from essential.remote.storage import Root
 
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 _AGAIN = "train again into another folder"
@@ -156,7 +158,7 @@ class RunFolder:
             )
 
     def claim(
-        self, config: RunConfig, protocol: Protocol, root: Path, origin: FeatureOrigin, text_tower: str | None = None
+        self, config: RunConfig, protocol: Protocol, root: Root, origin: FeatureOrigin, text_tower: str | None = None
     ) -> None:
         """Write what the run is and what it learns; both are fixed once anything is learned."""
         self.write_config(config)
@@ -168,7 +170,7 @@ class RunFolder:
         there = self._read(self._protocol, lambda content: content.get("features"))
         return None if there is None else self._read(self._protocol, lambda _: FeatureOrigin(**there))
 
-    def protocol(self, root: Path) -> Protocol | None:
+    def protocol(self, root: Root) -> Protocol | None:
         """Read the protocol of a run that has begun, its videos below `root` whether they are there or not."""
         if not self.begun or (self.imported and not self._protocol.exists()):
             return None
@@ -278,18 +280,20 @@ class RunFolder:
 
     def write_predictions(self, task: int, predictions: Predictions) -> None:
         """Write the predictions, after `task`, of every test video of the classes seen."""
-        arrays = {"scores": predictions.scores, "slots": predictions.slots, "tasks": predictions.tasks}
-        arrays |= {f"scores.{name}": scores for name, scores in predictions.others.items()}
+        arrays = {"slots": predictions.slots, "tasks": predictions.tasks, **named_arrays(predictions.rankings)}
         note = {"videos": list(predictions.videos), "reading": predictions.reading}
         write_sealed(self.predictions(task), arrays, note)
 
     def read_predictions(self, task: int) -> Predictions:
-        """Read what `write_predictions` wrote."""
+        """Read what `write_predictions` wrote, or earlier versions, which kept all scores."""
         path = self.predictions(task)
         arrays, note = read_sealed(path, CheckpointError)
         try:
-            videos, reading, others = tuple(note["videos"]), note.get("reading", "cnn"), below("scores.", arrays)
-            return Predictions(arrays["scores"], arrays["slots"], arrays["tasks"], videos, reading, others)
+            videos, reading, slots = tuple(note["videos"]), note.get("reading", "cnn"), arrays["slots"]
+            scores = {**below("scores.", arrays), **({reading: arrays["scores"]} if "scores" in arrays else {})}
+            of = torch.from_numpy
+            rankings = {name: Ranking.of(of(each), of(slots)) for name, each in scores.items()} or rankings_in(arrays)
+            return Predictions(rankings, slots, arrays["tasks"], videos, reading)
         except _DAMAGES as error:
             raise CheckpointError(f"{path} holds no predictions", remedy="delete it and evaluate again") from error
 

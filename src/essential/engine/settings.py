@@ -18,7 +18,7 @@ from essential.video.config import AugmentConfig
 
 # What a machine's owner decides, not who sends a config or a bundle; no number of a result depends on it.
 OF_THE_MACHINE: dict[str, set[str]] = {
-    "data": {"root", "path", "annotations"},
+    "data": {"root", "url", "path", "annotations"},
     "features": {"store", "shard_videos", "on_broken_video", "workers", "worker_start", "video_seconds_limit"}
     | {"batch_clips"},
     "training": {"threads", "device", "checkpoint_epochs"},

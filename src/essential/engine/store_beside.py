@@ -14,6 +14,7 @@ from essential.features.index import Located, look_up, with_checked_seals
 from essential.features.store import VideoId, has_store, open_store, video_id
 from essential.progress import Progress, phase
 from essential.protocols.protocol import Video
+from essential.remote.copies import local_copy
 from essential.video.frame_folder import identity_of
 
 _FILES_AT_A_TIME = 64
@@ -75,10 +76,10 @@ def _stores(folder: Path) -> Iterator[Path]:
             yield from filter(has_store, (each, each / "features"))
             if (each / "config.yaml").exists():
                 named = RunFolder(each).config().features.store
-                yield from filter(has_store, [] if named is None else [named])
+                yield from filter(has_store, [named] if isinstance(named, Path) else [])
 
 
-def _store_of_runs(folder: Path) -> Path | None:
+def _store_of_runs(folder: Path) -> Path | str | None:
     for config in sorted((folder / "runs").glob("*/config.yaml")):
         with suppress(EssentialError):
             return RunFolder(config.parent).config().features.store
@@ -115,6 +116,7 @@ def changed(found: Located, progress: Progress) -> str | None:
 
 def _sha256_of(file: str) -> str | None:
     try:
-        return identity_of(Path(file)).sha256
+        with local_copy(file) as path:
+            return identity_of(path).sha256
     except OSError:
         return None

@@ -18,12 +18,14 @@ from essential.engine.settings import RunConfig, choose_device
 from essential.engine.words import Spoken, refuse_same_words, refuse_undescribed, spoken_of
 from essential.errors import ConfigError, StoreError
 from essential.features.cores import cpu_cores
-from essential.features.extract import extract
+from essential.features.extract import EncodeShards, extract
 from essential.features.imported import ImportedSource, imported_provenance
+from essential.features.mirror import mirror_folder, refuse_unreachable
 from essential.features.precision import refuse_precision
 from essential.features.provenance import Recipe, build_recipe
 from essential.features.source import FeatureSource, StoredSource, open_source
 from essential.files.atomic import refuse_unwritable, sha256_of_json
+from essential.files.cache import cache_folder
 from essential.methods import build_method
 from essential.methods.contract import Method
 from essential.models.text_scores import Words
@@ -31,6 +33,7 @@ from essential.progress import QUIET, Progress, phase, when_free
 from essential.protocols.moving_digits import make_moving_digits, videos_to_make
 from essential.protocols.protocol import Listing, Protocol, Segment, Split, Task, Video
 from essential.protocols.source import load_listing
+from essential.remote.storage import Root, is_remote
 
 # Features do not depend on a run's seed, so that runs of several seeds share one store.
 _VIEW_SEED = 0
@@ -67,7 +70,7 @@ class Workspace:
     """
 
     config: RunConfig
-    root: Path
+    root: Root
     protocol: Protocol
     origin: FeatureOrigin
     encoder: Encoder | None
@@ -110,16 +113,17 @@ class Workspace:
 
     def recipe(self) -> Recipe:
         """Return what decides the value of a feature; imported features are a `ConfigError`."""
-        features, video = self.config.features, self.config.video
         if self.encoder is None:
             raise ConfigError(f"data.kind={self.config.data.kind} has its features already; nothing is left to extract")
-        return build_recipe(features, self.encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED)
+        return recipe_of(self.config, self.encoder)
 
     def store(self) -> Path:
-        """Return the store's folder: the config's, or one in the cache that is named after recipe and data."""
-        if self.config.features.store is not None:
-            return self.config.features.store
-        key = sha256_of_json([self.recipe().provenance(), str(self.root.resolve())])[:16]
+        """Return the store's folder: the config's or its mirror, or one in the cache, named after recipe and data."""
+        place = self.config.features.store
+        if place is not None:
+            return place if isinstance(place, Path) else mirror_folder(place)
+        root = self.root.resolve() if isinstance(self.root, Path) else self.root
+        key = sha256_of_json([self.recipe().provenance(), str(root)])[:16]
         return cache_folder() / "features" / key
 
     def source(
@@ -131,6 +135,7 @@ class Workspace:
         """
         if self.encoder is None:
             frames, features = self.config.video.frames, self.config.features
+            assert isinstance(self.root, Path), "it is data.path"
             return ImportedSource(self.root, videos, frames=frames, config=features, seed=_VIEW_SEED)
         if group is not None and group.size > 1 and self.config.features.mode == "stored":
             # Every rank opens the store afterwards, and so meets what is broken, whichever rank found it.
@@ -158,7 +163,13 @@ class Workspace:
         return StoredSource.open(self.store(), videos, recipe=self.recipe(), config=self.config.features)
 
     def extract(
-        self, videos: Sequence[Video], progress: Progress, *, part: tuple[int, int] = (0, 1), group: ProcessGroup
+        self,
+        videos: Sequence[Video],
+        progress: Progress,
+        *,
+        part: tuple[int, int] = (0, 1),
+        group: ProcessGroup,
+        encode: EncodeShards | None = None,
     ) -> dict[str, str]:
         """Fill the store, or part (i, n) of it, each rank with its share; return the broken videos that all found.
 
@@ -175,6 +186,7 @@ class Workspace:
                 config=self.config.features.model_copy(update={"on_broken_video": "skip"}),
                 part=(index + count * group.rank, count * group.size),
                 progress=progress,
+                encode=encode,
             )
         return {key: reason for each in group.all_gather(Message(note=broken)) for key, reason in each.note.items()}
 
@@ -200,7 +212,9 @@ def open_workspace(
     device = choose_device(config.training.device)
     # Lists and the store's place cost less than an encoder, and an encoder less than videos that are to be made.
     store = config.features.store
-    if store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
+    if isinstance(store, str):
+        refuse_unreachable(store)
+    elif store is not None and not os.path.isdir(store):  # noqa: PTH112 - a Path raises where a name is too long
         refuse_unwritable(store / "store.json")
     known = protocol or _read_protocol(config, progress)
     encoder = None
@@ -221,17 +235,18 @@ def open_encoder(config: RunConfig, device: torch.device, progress: Progress) ->
     return encoder.to(device)
 
 
-def data_root(config: RunConfig) -> Path:
-    """Return the folder that video keys are relative to; without one in the config, a place in the cache."""
+def recipe_of(config: RunConfig, encoder: Encoder) -> Recipe:
+    """Return what decides the value of a config's features."""
+    video = config.video
+    return build_recipe(config.features, encoder, augment=video.augment, frames=video.frames, seed=_VIEW_SEED)
+
+
+def data_root(config: RunConfig) -> Root:
+    """Return the folder or storage that video keys are relative to; without one in the config, a place in the cache."""
     if config.data.folder is not None:
         return config.data.folder
     key = sha256_of_json(config.data.moving_digits.model_dump())[:12]
     return cache_folder() / "data" / f"{_benchmark_name(config)}-{key}"
-
-
-def cache_folder() -> Path:
-    """Return where data and features without a place go: $ESSENTIAL_CACHE, or ~/.cache/essential."""
-    return Path(os.environ.get("ESSENTIAL_CACHE") or Path.home() / ".cache" / "essential")
 
 
 def _origin(config: RunConfig, encoder: Encoder | None) -> FeatureOrigin:
@@ -260,6 +275,7 @@ def _read_protocol(config: RunConfig, progress: Progress) -> Protocol:
 
 def _make_moving_digits(config: RunConfig, progress: Progress) -> Protocol:
     root, name, digits = data_root(config), _benchmark_name(config), config.data.moving_digits
+    assert isinstance(root, Path), "this kind takes no URL"
     with phase(progress, f"make {name}", 0):
         when_free(progress, make_moving_digits, root, digits, workers=cpu_cores(), progress=progress)
     return config.protocol.cut(load_listing(config.data.model_copy(update={"root": root})), name)
@@ -269,14 +285,14 @@ def _benchmark_name(config: RunConfig) -> str:
     return f"{config.data.kind}-untrimmed" if config.data.moving_digits.untrimmed else config.data.kind
 
 
-def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
+def protocol_to_json(protocol: Protocol, root: Root) -> dict[str, Any]:
     """Return the protocol as JSON values, its videos' files relative to `root` where they are below it.
 
     A video is its label; with its file and segment where the key does not give them.
     """
 
     def entry(video: Video) -> str | list[Any]:
-        file = video.file.removeprefix(f"{root}/")
+        file = video.file.removeprefix(f"{root}/")  # a locator that does not begin so is kept whole
         if file == video.key and video.segment is None:
             return video.label
         return [video.label, file, list(video.segment) if video.segment else None]
@@ -296,8 +312,20 @@ def protocol_to_json(protocol: Protocol, root: Path) -> dict[str, Any]:
     }
 
 
-def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
+def _file_again(root: Root, file: str) -> str:
+    if isinstance(root, Path):
+        if is_remote(file):
+            raise ValueError(f"the videos are at an address, which data.url does not say: {file}")
+        return str(root / file)  # an absolute path stays what it is
+    if not is_remote(file):
+        return f"{root}/{file}"
+    return file if root.holds(file) else root.locator(root.name_of(file))
+
+
+def protocol_from_json(content: Mapping[str, Any], root: Root) -> Protocol:
     """Undo `protocol_to_json`; the videos are below `root` whether they are there or not.
+
+    No address is taken from the content: a locator of another storage gives its name, which is looked for in `root`.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is something else.
@@ -305,8 +333,7 @@ def protocol_from_json(content: Mapping[str, Any], root: Path) -> Protocol:
 
     def video(key: str, entry: str | list[Any], split: Split) -> Video:
         label, file, segment = (entry, key, None) if isinstance(entry, str) else entry
-        # An absolute path stays what it is.
-        return Video(key, str(root / file), label, split, Segment(*segment) if segment else None)
+        return Video(key, _file_again(root, file), label, split, Segment(*segment) if segment else None)
 
     def videos(entries: Mapping[str, Any], split: Split) -> tuple[Video, ...]:
         return tuple(video(key, entry, split) for key, entry in entries.items())

@@ -6,16 +6,15 @@ are constants in it. `bundle_export` compares the two before a file is written.
 
 from copy import deepcopy
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from essential.encoders.base import Encoder, over_time
-from essential.learner.calibration import OutOfDistribution, known_labels
+from essential.learner.calibration import known_labels
 from essential.learner.labelled_predictor import LabelledPredictor
 from essential.models.classifier import Predictor
-from essential.models.closed_form import MahalanobisDistances, reduced, squared_distances, unpack_upper
+from essential.models.closed_form import MahalanobisDistances, reduced, unpack_upper
 from essential.models.text_scores import WithWords
 
 Answers = tuple[Tensor, ...]
@@ -42,8 +41,7 @@ class FeatureAnswer(nn.Module):
         slots, places = torch.tensor(answered).unbind(dim=1)
         self.register_buffer("slots", slots.contiguous())
         self.register_buffer("labels_of_slots", nn.functional.one_hot(places, len(known)).double())
-        measure = labelled.out_of_distribution
-        self.distance = None if measure is None else _Distance(measure)
+        self.distance = labelled.out_of_distribution
 
     def forward(self, features: Float[Tensor, "clips frames dim"]) -> Answers:
         """Answer dense clips."""
@@ -52,7 +50,7 @@ class FeatureAnswer(nn.Module):
         if self.distance is None:
             return (probabilities,)
         positions = torch.arange(features.shape[1]).expand(features.shape[:2])
-        return probabilities, self.distance(self._tokens(features, positions))
+        return probabilities, self.distance(self._tokens(features, positions)).float()
 
 
 class FrameAnswer(nn.Module):
@@ -75,23 +73,6 @@ class FrameAnswer(nn.Module):
         features = self.encoder.encode((planes.float() / 255 - self.mean) / self.std)
         answers: Answers = self.answer(over_time(features, self.frames))
         return answers
-
-
-class _Distance(nn.Module):
-    """`OutOfDistribution.scores` of clips' vectors."""
-
-    whitening: Tensor
-    means: Tensor
-
-    def __init__(self, measure: OutOfDistribution) -> None:
-        super().__init__()
-        self.threshold = measure.threshold
-        self.register_buffer("whitening", _constant(measure.whitening))
-        self.register_buffer("means", _constant(measure.means))
-
-    def forward(self, vectors: Float[Tensor, "clips width"]) -> Float[Tensor, " clips"]:
-        squares = squared_distances(vectors.double() @ self.whitening, self.means)
-        return (squares.amin(dim=1).sqrt() / self.threshold).float()
 
 
 class _WhitenedDistances(Predictor):
@@ -140,7 +121,3 @@ def _copied(predictor: Predictor) -> Predictor:
             # Means of exemplars that a method does not set: a program would warn of them whenever it is loaded.
             delattr(module, name)
     return copy
-
-
-def _constant(values: Float[np.ndarray, "rows columns"]) -> Float[Tensor, "rows columns"]:
-    return torch.from_numpy(np.ascontiguousarray(values, np.float64))

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from essential.configs.schema import Section
+from essential.remote.access import checked_url, scheme_of
 
 FeatureType = Literal["float32", "float16"]
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -36,7 +37,11 @@ class FeaturesConfig(Section):
         "and on a CPU with AVX512_BF16 or AMX; on others it is slower. int8 is for the linear layers of transformers "
         "on x86 CPUs: two to four times as fast.",
     )
-    store: Path | None = Field(None, description="The feature store's folder; without it the run chooses one.")
+    store: Path | str | None = Field(
+        None,
+        description="The feature store's folder, or its address in a bucket, s3:// or gs://, which is then mirrored in "
+        "the cache; without it the run chooses one.",
+    )
     shard_videos: int = Field(64, ge=1, description="Videos in one file of the store; what a kill can lose at most.")
     workers: int | None = Field(
         None,
@@ -67,6 +72,16 @@ class FeaturesConfig(Section):
         "fail",
         description="A video that cannot be read: stop and name it, or go on without it and name it in the record.",
     )
+
+    @field_validator("store")
+    @classmethod
+    def _is_a_place(cls, store: Path | str | None) -> Path | str | None:
+        if store is None or scheme_of(str(store)) is None:
+            return None if store is None else Path(store)
+        url = checked_url(str(store))
+        if scheme_of(url) not in ("s3", "gs"):
+            raise ValueError(f"{url} cannot be written to; give a folder, or an address of s3:// or gs://")
+        return url
 
     def training_view(self, epoch: int, augmented: int | None) -> int:
         """Return the view that an epoch, counted from 0, learns from: 0 is the plain one.

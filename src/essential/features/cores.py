@@ -91,9 +91,10 @@ def torch_threads(count: int | None) -> Iterator[None]:
 
 
 def cpu_cores() -> int:
-    """Return the cores that this process may use: with ranks that `torchrun` started here, its share of them."""
+    """Return the cores that this process may use: its share of them with ranks of `torchrun` or workers of Ray."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    own = int(os.environ.get("ESSENTIAL_CORES", "0")) or cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(own, cores))
 
 
 def device_of(encoder: Encoder) -> torch.device:

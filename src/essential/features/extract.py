@@ -1,7 +1,8 @@
 """Compute what a feature store lacks. A kill loses the shard at hand, nothing else; running again goes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from essential.errors import ConfigError
 from essential.features.config import FeaturesConfig
 from essential.features.index import Located, locate, read_index, refuse_broken, refuse_changed
-from essential.features.pipeline import encode_each
+from essential.features.mirror import exchange
+from essential.features.pipeline import EncodedVideo, Item, encode_each
 from essential.features.provenance import Recipe
 from essential.features.short_clips import ShortClips
 from essential.features.store import Features, FeatureStore, Shard, VideoId, VideoNote, create_store, video_id
@@ -18,6 +20,8 @@ from essential.protocols.protocol import SPLITS, Split, Video
 
 # The rows of each shard that are to be computed; the others are kept as they are.
 Jobs = Mapping[Shard, Sequence[int]]
+# Encodes the videos of all shards, and yields the place of each, counted over all, with what became of it.
+EncodeShards = Callable[[Sequence[Sequence[Item]]], Generator[tuple[int, EncodedVideo], None, None]]
 
 
 def extract(
@@ -28,6 +32,7 @@ def extract(
     config: FeaturesConfig,
     part: tuple[int, int] = (0, 1),
     progress: Progress = QUIET,
+    encode: EncodeShards | None = None,
 ) -> dict[str, str]:
     """Compute the shards of the store at `path` that `videos` need and that are not there yet.
 
@@ -38,6 +43,7 @@ def extract(
     Args:
         part: (i, n): only the shards whose place in the plan is i modulo n, for n jobs side by side.
         progress: shows how many videos are done, and says at the end how many clips were too short, if any were.
+        encode: computes the features elsewhere; None: in this process and its workers.
 
     Raises:
         DataError: a video is broken and the config says to fail; everything else was extracted first.
@@ -46,6 +52,7 @@ def extract(
     """
     if not 0 <= part[0] < part[1]:
         raise ConfigError(f"shard {part[0]}/{part[1]} does not exist; i/n needs n >= 1 and i from 0 to n - 1")
+    exchange(path, progress)
     store = create_store(path, recipe.provenance())
     wanted = {video_id(video): video for video in videos}
     planned = store.plan_for(list(wanted), shard_videos=config.shard_videos)
@@ -53,13 +60,14 @@ def extract(
     found = locate(read_index(store), shards, videos)
     refuse_changed(found)
     jobs = _find_jobs(found, shards, config)
+    encode = encode or partial(_encode_here, recipe=recipe, config=config)
     total = sum(len(shard.keys) for shard in shards)
     progress.advance(total - sum(map(len, jobs.values())), total=total)
     if jobs:
         with store.locked(f".lock-{part[0]}-of-{part[1]}"):
             # Asked again: another process may have held the lock until now, and done them.
             jobs = _find_jobs(locate(read_index(store), shards, videos), shards, config)
-            _run(store, jobs, wanted, recipe=recipe, config=config, progress=progress, total=total)
+            _run(store, jobs, wanted, recipe=recipe, encode=encode, progress=progress, total=total)
         found = locate(read_index(store), shards, videos)
     broken = found.reasons()
     refuse_broken(broken, config.on_broken_video)
@@ -95,7 +103,7 @@ def _run(
     wanted: Mapping[VideoId, Video],
     *,
     recipe: Recipe,
-    config: FeaturesConfig,
+    encode: EncodeShards,
     progress: Progress,
     total: int,
 ) -> None:
@@ -105,10 +113,12 @@ def _run(
     """
     places = [(shard, row) for shard, rows in jobs.items() for row in rows]
     requests = {split: recipe.request(view_numbers(split, recipe.views)) for split in SPLITS}
-    items = [(wanted[shard.split, shard.keys[row]], requests[shard.split]) for shard, row in places]
+    items = [
+        [(wanted[shard.split, shard.keys[row]], requests[shard.split]) for row in rows] for shard, rows in jobs.items()
+    ]
     short = ShortClips(recipe.frames_read)
     unfinished: dict[Shard, tuple[Features, dict[int, VideoNote]]] = {}
-    with closing(encode_each(items, recipe=recipe, config=config)) as every:
+    with closing(encode(items)) as every:
         for done, (place, encoded) in enumerate(every, 1):
             shard, row = places[place]
             if shard not in unfinished:
@@ -121,8 +131,14 @@ def _run(
             if len(notes) == len(shard.keys):
                 store.write(shard, features, [notes[row] for row in sorted(notes)])
                 del unfinished[shard]
-            progress.advance(total - len(items) + done, total=total)
+            progress.advance(total - len(places) + done, total=total)
     short.tell(progress)
+
+
+def _encode_here(
+    shards: Sequence[Sequence[Item]], *, recipe: Recipe, config: FeaturesConfig
+) -> Generator[tuple[int, EncodedVideo], None, None]:
+    return encode_each([item for shard in shards for item in shard], recipe=recipe, config=config)
 
 
 def _begin(

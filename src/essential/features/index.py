@@ -29,6 +29,7 @@ from essential.features.store import FeatureStore, Shard, VideoNote, open_store,
 from essential.files.atomic import sha256_of_json
 from essential.files.sealed import check_seal, read_sealed, write_sealed
 from essential.protocols.protocol import Split, Video, paused_collector
+from essential.remote.storage import is_remote, listed_sizes
 from essential.video.frame_folder import identity_of, size_of
 
 NO_SIZE = -1
@@ -202,13 +203,17 @@ def refuse_changed(found: Located) -> None:
 def _is_another_file(index: StoreIndex, place: int, video: Video) -> bool:
     note = index.broken[place]
     try:
-        return size_of(video.path) != note.size_bytes or identity_of(video.path).sha256 != note.sha256
-    except OSError:
+        with video.here() as local:
+            return size_of(local.path) != note.size_bytes or identity_of(local.path).sha256 != note.sha256
+    except (OSError, DataError):  # gone, or out of reach
         return False
 
 
 def _sizes_on_disk(files: Sequence[str]) -> Int64[np.ndarray, " files"]:
-    """Return the bytes of each video on disk, `_GONE` where there is none or it cannot be asked."""
+    """Return the bytes of each video, `_GONE` where there is none or it cannot be asked."""
+    if files and is_remote(files[0]):
+        known = listed_sizes(files)
+        return np.array([known.get(file, _GONE) for file in files], np.int64)
     # Where a folder is gone, so is all in it.
     there = {folder for folder in {file.rpartition("/")[0] for file in files} if Path(folder).is_dir()}
     if not there:

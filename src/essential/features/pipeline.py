@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.files.given import absence
 from essential.protocols.protocol import Video
+from essential.remote.copies import is_far, remote_size
+from essential.remote.storage import is_remote
 from essential.video.frame_folder import VideoIdentity, identity_of, identity_of_whole, size_of
 from essential.video.frames import refuse_machines_fault
 from essential.video.views import ViewRequest, read_views
@@ -36,6 +39,8 @@ _CPU_CLIPS, _GPU_CLIPS = 1, 32
 _GPU_FRAMES = 256
 # Of memory for what workers read, unless it is said how many there are: five views of 64 frames take 240 MiB.
 _MOST_BYTES = 4 * 2**30
+# Workers where one would do: a server far away is waited for as long as a short clip is decoded.
+_WHILE_ONE_WAITS = 2
 
 Clips = Float[Tensor, "views read 3 size size"]
 VideoFeatures = Float[np.ndarray, "views frames dim"]
@@ -188,6 +193,7 @@ def read_each(
     largest = max((request for _, request in items), key=lambda request: len(request.view_numbers))
     workers = min(sharing.workers, len(items))
     if config.workers is None:
+        workers = min(workers * (_WHILE_ONE_WAITS if is_far(items[0][0].file) else 1), len(items))
         bytes_of_each = 4 * int(np.prod(_clips_shape(largest))) * in_flight(1)
         workers = min(workers, max(1, _MOST_BYTES // bytes_of_each))
     with torch_threads(sharing.threads):
@@ -289,8 +295,8 @@ def _clips_shape(request: ViewRequest) -> tuple[int, ...]:
 def _lost(video: Video, lost: Lost) -> ReadVideo:
     """Return what there is of a video that was given up. It has no hash: what kills or hangs is not read again."""
     try:
-        size = size_of(video.path)
-    except (OSError, ValueError):  # the latter where the path itself is none
+        size = remote_size(video.file) if is_remote(video.file) else size_of(video.path)
+    except (OSError, ValueError, DataError):  # the second where the path itself is none
         size = None
     return ReadVideo(None, VideoNote(key=video.key, size_bytes=size, sha256=None, broken=lost.reason))
 
@@ -301,6 +307,15 @@ def _identity(video: Video) -> VideoIdentity:
 
 
 def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
+    try:
+        with video.here() as local:
+            return _read_here(local, request, identify)
+    except FileNotFoundError:
+        reason = absence(Path(video.file))
+        return ReadVideo(None, VideoNote(key=video.key, size_bytes=None, sha256=None, broken=reason))
+
+
+def _read_here(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
     size, sha256, clips, frame_count, reason = None, None, None, None, None
     try:
         if identify is not None:
@@ -309,7 +324,7 @@ def _read(video: Video, request: ViewRequest, identify: _Identify) -> ReadVideo:
         with torch_threads(1):
             clips, frame_count = read_views(video, request)
     except FileNotFoundError:
-        size, sha256, reason = None, None, absence(video.path)
+        raise
     except (VideoError, OSError) as error:
         refuse_machines_fault(video.path, error)
         # Without the path: a store must not depend on where the videos are on this machine.

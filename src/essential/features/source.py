@@ -12,6 +12,7 @@ from essential.features.config import FeaturesConfig
 from essential.features.cores import Sharing, decoders
 from essential.features.extract import extract, view_numbers
 from essential.features.index import Located, look_up, refuse_broken, refuse_changed, refuse_missing
+from essential.features.mirror import exchange
 from essential.features.pipeline import EncodedVideo, encode_each, read_each
 from essential.features.provenance import Recipe
 from essential.features.short_clips import ShortClips
@@ -65,6 +66,7 @@ def open_source(
     """
     if config.mode == "live":
         return LiveSource(videos, recipe=recipe, config=config, progress=progress)
+    exchange(store, progress)
     found = look_up(store, videos, recipe.provenance()) if has_store(store) else None
     if found is None or len(found.videos) < len(videos) or found.broken():
         extract(store, videos, recipe=recipe, config=config, progress=progress)
@@ -92,6 +94,7 @@ class StoredSource(FeatureSource):
     @classmethod
     def open(cls, path: Path, videos: Sequence[Video], *, recipe: Recipe, config: FeaturesConfig) -> "StoredSource":
         """Open the store at `path` for `videos`; errors as of `open_source`, and a StoreError if it lacks a video."""
+        exchange(path)
         found = look_up(path, videos, recipe.provenance())
         refuse_missing(found, videos, remedy="run `essential extract` first (every one of its --shard parts)")
         return cls(found, recipe=recipe, config=config)

@@ -4,10 +4,12 @@
     plan.json                   the shards in order, each with its videos; it only ever grows
     shards/<name>.safetensors   array "features" (videos, views, frames, dim), and a note on every video
     .index                      derived from the shards, to open the store at once; see `index.py`
+    .bucket                     of a store in a bucket, whose mirror the folder is; see `mirror.py`
 
 Every file appears whole or not at all. Training and test videos have shards of their own, as they differ in views.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from pydantic import ValidationError
 
 from essential.configs.schema import Section
 from essential.errors import StoreError
+from essential.features.mirror import PLAN, STORE, Mirror, changed
 from essential.features.provenance import differences
 from essential.files.atomic import folder_lock, is_unused, remove_unfinished, sha256_of_json, write_json
 from essential.files.sealed import read_sealed, read_sealed_header, write_sealed
@@ -74,17 +77,19 @@ class FeatureStore:
     def __init__(self, path: Path, fingerprint: str) -> None:
         self.path = path
         self.fingerprint = fingerprint
-        self._read: tuple[bytes, tuple[Shard, ...]] = (b"[]", ())
+        self._mirror = Mirror.of(path)
+        self._read: tuple[bytes, tuple[Shard, ...]] = (b"", ())
 
     def plan(self) -> tuple[Shard, ...]:
         """Return the shards planned so far, computed or not; a StoreError if the plan is damaged."""
-        path = self.path / "plan.json"
+        path = self.path / PLAN
         if not path.exists():
             return ()
         try:
             content = read_bounded(path)
-            if content != self._read[0]:
-                self._read = content, plan_from_json(parse_json(content))
+            digest = hashlib.sha256(content).digest()  # of a million videos, what was read is 50 MB
+            if digest != self._read[0]:
+                self._read = digest, plan_from_json(parse_json(content))
             return self._read[1]
         except (OSError, ValueError, KeyError, TypeError) as cause:
             message = f"{path} is damaged ({cause}); delete the folder {self.path} and extract again"
@@ -96,9 +101,17 @@ class FeatureStore:
         longer, used = shards_for(plan, wanted, shard_videos=shard_videos, is_done=self.is_done)
         if longer == plan:
             return used
+
+        def planned() -> bool:
+            nonlocal used
+            plan = self.plan()
+            longer, used = shards_for(plan, wanted, shard_videos=shard_videos, is_done=self.is_done)
+            if longer != plan:
+                write_json(self.path / PLAN, plan_to_json(longer))
+            return longer != plan
+
         with folder_lock(self.path, name=".plan-lock", wait=True):
-            longer, used = shards_for(self.plan(), wanted, shard_videos=shard_videos, is_done=self.is_done)
-            write_json(self.path / "plan.json", plan_to_json(longer))
+            changed(self.path, PLAN, planned)
         return used
 
     @contextmanager
@@ -122,7 +135,10 @@ class FeatureStore:
     def write(self, shard: Shard, features: Features, videos: Sequence[VideoNote]) -> None:
         """Write a computed shard, whole or not at all."""
         note = ShardNote(fingerprint=self.fingerprint, split=shard.split, videos=tuple(videos))
-        write_sealed(self.shard_path(shard), {_ARRAY: features}, note.model_dump(mode="json"))
+        path = self.shard_path(shard)
+        write_sealed(path, {_ARRAY: features}, note.model_dump(mode="json"))
+        if self._mirror is not None:
+            self._mirror.put(path.relative_to(self.path).as_posix())
 
     def layout_and_note(self, shard: Shard) -> tuple[tuple[int, ...], ShardNote]:
         """Return where a shard's features are in its file, and its note, its seal unchecked; a StoreError if damaged.
@@ -156,11 +172,17 @@ class FeatureStore:
 
 def create_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
     """Open the store at `path`, making it if there is none; see `open_store`."""
+
+    def made() -> bool:
+        is_missing = not has_store(path)
+        if is_missing:
+            content = {"format_version": FORMAT_VERSION, "fingerprint": sha256_of_json(provenance)}
+            write_json(path / STORE, {**content, "provenance": dict(provenance)})
+        return is_missing
+
     if not has_store(path):
         with folder_lock(path, name=".plan-lock", wait=True):
-            if not has_store(path):
-                made = {"format_version": FORMAT_VERSION, "fingerprint": sha256_of_json(provenance)}
-                write_json(path / "store.json", {**made, "provenance": dict(provenance)})
+            changed(path, STORE, made)
     return open_store(path, provenance)
 
 
@@ -178,7 +200,7 @@ def open_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
 
 def has_store(path: Path) -> bool:
     """Return whether a folder is a feature store, finished or not."""
-    return (path / "store.json").exists()
+    return (path / STORE).exists()
 
 
 def refuse_other_folder(path: Path, option: str) -> None:
@@ -189,7 +211,7 @@ def refuse_other_folder(path: Path, option: str) -> None:
 
 def read_provenance(store: Path) -> dict[str, Any]:
     """Return the provenance of a store; a StoreError if there is none, or it is damaged or of another format."""
-    path = store / "store.json"
+    path = store / STORE
     if not path.exists():
         raise StoreError(f"there is no feature store in {path.parent}; make one with `essential extract`")
     try:

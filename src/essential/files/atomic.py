@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     make_folder(path.parent)
     with explained_os_errors(path):
         remove_unfinished(path.parent, of=path.name)
-        handle, temporary = _open_temporary(path)
+        handle, temporary = locked_temporary(path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -85,10 +85,10 @@ def write_bytes(path: Path, content: bytes) -> None:
         _sync_folder(path.parent)
 
 
-def _open_temporary(path: Path) -> tuple[int, Path]:
-    """Make a file beside `path` and lock it, so that `remove_unfinished` leaves it while it is open."""
+def locked_temporary(folder: Path, *, prefix: str, suffix: str) -> tuple[int, Path]:
+    """Make a file in a folder and lock it, so that `remove_unlocked` leaves it while the handle is open."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=folder)
         with suppress(OSError):  # Without locks nobody removes it either.
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
@@ -101,12 +101,16 @@ def remove_unfinished(folder: Path, *, of: str = "") -> None:
     # With any number of dots before it: `of` may be hidden itself, and so may its own temporary file.
     start = f"{of.lstrip('.')}." if of else ""
     with suppress(OSError):
-        for path in list(folder.glob(f".*{_UNFINISHED}")):
-            if path.name.lstrip(".").startswith(start):
-                # One that is gone, is being written, or is another user's, is left alone.
-                with suppress(OSError), path.open("r+b") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
+        found = list(folder.glob(f".*{_UNFINISHED}"))
+        remove_unlocked(path for path in found if path.name.lstrip(".").startswith(start))
+
+
+def remove_unlocked(paths: Iterable[Path]) -> None:
+    """Remove the files of `locked_temporary` whose writers have ended; one that is gone, or another user's, is left."""
+    for path in paths:
+        with suppress(OSError), path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def is_unused(folder: Path) -> bool:

@@ -15,13 +15,15 @@ part: the first held-out clip of every class is left out, then the second, and s
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from essential.methods.discriminant import ledoit_wolf, shrunk
+from essential.methods.discriminant import ledoit_wolf
+from essential.models.closed_form import squared_distances
 
 # Bounds of the temperature, in units of the spread of the scores: where every clip is right, none is too small.
 _LOWEST, _HIGHEST = 1 / 50, 10.0
@@ -94,22 +96,38 @@ def label_probabilities(
     return known, np.stack([probabilities[:, slots].sum(axis=1) for slots in columns], axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class OutOfDistribution:
-    """The whitened means of the classes, and the distance above which a clip is unknown.
+class OutOfDistribution(nn.Module):
+    """How far a clip is from the nearest class, in units of the distance above which it is unknown; in float64.
 
-    The product of `whitening` and its transpose is the inverse of the covariance.
+    The kept clips lie in the span of `basis`, whose columns are orthonormal. There, the product of `whitening` and its
+    transpose is the inverse of the covariance, and `means` are the classes', times `whitening`. Outside, the covariance
+    has the variance `outside`, the shrinkage's, in every direction, and the means are zero.
     """
 
-    means: Float[np.ndarray, "classes width"]
-    whitening: Float[np.ndarray, "width width"]
-    threshold: float = 1.0
+    means: Tensor
+    whitening: Tensor
+    basis: Tensor
+
+    def __init__(self, within: "_Within", basis: Float[Tensor, "width rank"], threshold: float) -> None:
+        super().__init__()
+        self.outside, self.threshold = within.outside, threshold
+        # An exported program keeps only what lies in memory row by row.
+        self.register_buffer("means", within.means.contiguous())
+        self.register_buffer("whitening", within.whitening.contiguous())
+        self.register_buffer("basis", basis.contiguous())
+
+    def forward(self, vectors: Float[Tensor, "clips width"]) -> Float[Tensor, " clips"]:
+        """Return each clip's distance, in units of the threshold: above 1 it is unknown."""
+        clips = vectors.double()
+        along = clips @ self.basis
+        # Not by Pythagoras: where little is shrunk, its rounding would be enlarged.
+        outside = (clips - along @ self.basis.T).square().sum(dim=1) / self.outside
+        squares = squared_distances(along @ self.whitening, self.means).amin(dim=1) + outside
+        return squares.sqrt() / self.threshold
 
     def scores(self, vectors: Vectors) -> Float[np.ndarray, " clips"]:
-        """Return each clip's distance from the nearest class, in units of the threshold: above 1 it is unknown."""
-        white = vectors.astype(np.float64) @ self.whitening
-        squares = (white**2).sum(axis=1)[:, None] - 2 * white @ self.means.T + (self.means**2).sum(axis=1)
-        distances: Float[np.ndarray, " clips"] = np.sqrt(np.maximum(squares.min(axis=1), 0.0)) / self.threshold
+        """Return the distances of vectors in an array."""
+        distances: Float[np.ndarray, " clips"] = self(torch.from_numpy(vectors)).numpy()
         return distances
 
 
@@ -119,47 +137,60 @@ def out_of_distribution_of(
     held_out: Float[np.ndarray, "held width"],
     held_out_slots: Int[np.ndarray, " held"],
 ) -> OutOfDistribution | None:
-    """Return means and covariance of exemplars and held-out clips, and the threshold; None if they are too few."""
-    whole = _fitted(np.concatenate([vectors, held_out]), np.concatenate([slots, held_out_slots]))
+    """Return means and covariance of exemplars and held-out clips, and the threshold; None if they are too few.
+
+    All is computed in coordinates of the clips' span: a vector often has far more numbers than there are clips.
+    """
+    clips = torch.from_numpy(np.concatenate([vectors, held_out])).double()
+    width = clips.shape[1]
+    basis = torch.linalg.qr(clips.T).Q if len(clips) < width else torch.eye(width, dtype=clips.dtype)
+    along, slots = clips @ basis, np.concatenate([slots, held_out_slots])
+    whole = _fitted(along, slots, width=width)
     if whole is None or not len(held_out):
         return None
-    # How many of its class stand before each.
-    folds = np.array([np.count_nonzero(held_out_slots[:place] == slot) for place, slot in enumerate(held_out_slots)])
-    distances = np.full(len(held_out), np.nan)
+    # How many of its class stand before each; -1 for exemplars, which are in every fold.
+    before = [np.count_nonzero(held_out_slots[:place] == slot) for place, slot in enumerate(held_out_slots)]
+    folds = np.array([-1] * len(vectors) + before)
+    distances = []
     for fold in range(folds.max() + 1):
-        kept, left = folds != fold, folds == fold
-        part = _fitted(np.concatenate([vectors, held_out[kept]]), np.concatenate([slots, held_out_slots[kept]]))
+        kept = folds != fold
         # A class whose only clip is left out has no mean to be near to.
-        known = np.isin(held_out_slots[left], [*slots, *held_out_slots[kept]])
+        known = ~kept & np.isin(slots, slots[kept])
+        part = _fitted(along[kept], slots[kept], width=width)
         if part is not None and known.any():
-            distances[np.flatnonzero(left)[known]] = part.scores(held_out[left][known])
-    measured = distances[np.isfinite(distances)]
-    if not len(measured):
+            distances.append(squared_distances(along[known] @ part.whitening, part.means).amin(dim=1).sqrt())
+    if not distances:
         return None
-    return OutOfDistribution(whole.means, whole.whitening, max(float(np.quantile(measured, 1 - REJECTED_SHARE)), 1e-9))
+    threshold = float(torch.cat(distances).quantile(1 - REJECTED_SHARE))
+    return OutOfDistribution(whole, basis, max(threshold, 1e-9))
 
 
-def _fitted(vectors: Vectors, slots: Slots) -> OutOfDistribution | None:
-    """Return means and covariance alone; None where no class has two clips that differ."""
-    known, places, counts = np.unique(slots, return_inverse=True, return_counts=True)
+class _Within(NamedTuple):
+    """The numbers of an `OutOfDistribution` in coordinates of a basis."""
+
+    means: Float[Tensor, "classes rank"]
+    whitening: Float[Tensor, "rank rank"]
+    outside: float
+
+
+def _fitted(clips: Float[Tensor, "clips rank"], slots: Slots, *, width: int) -> _Within | None:
+    """Return means and covariance of vectors of `width` numbers; None where no class has two clips that differ."""
+    known, places, counts = (torch.from_numpy(of) for of in np.unique(slots, return_inverse=True, return_counts=True))
     if not len(known):
         return None
-    vectors = vectors.astype(np.float64)
-    means = np.zeros((len(known), vectors.shape[1]))
-    np.add.at(means, places, vectors)
-    means /= counts[:, None]
+    means = nn.functional.one_hot(places).T.double() @ clips / counts[:, None]
     several = counts[places] > 1
     # A clip is nearer to a mean that it is part of.
-    apart = (vectors - means[places])[several] * np.sqrt(counts / np.maximum(counts - 1, 1))[places][several, None]
+    enlarged = (counts / (counts - 1).clamp(min=1)).sqrt()[places]
+    apart = ((clips - means[places]) * enlarged[:, None])[several]
     if not apart.any():
         return None
-    clips = torch.from_numpy(apart)
-    covariance = clips.T @ clips / len(clips)
-    shrinkage = ledoit_wolf(covariance, float(clips.square().sum(dim=1).square().sum()), clips=len(clips))
-    identity = torch.eye(len(covariance), dtype=covariance.dtype)
-    covariance = shrunk(covariance, shrinkage)
+    covariance = apart.T @ apart / len(apart)
+    fourth = float(apart.square().sum(dim=1).square().sum())
+    shrinkage = ledoit_wolf(covariance, fourth, clips=len(apart), width=width)
     # Where all clips but a few numbers are equal the covariance may be singular in spite of the shrinkage.
-    covariance += identity * 1e-9 * covariance.trace() / len(covariance)
-    lower = torch.linalg.cholesky(covariance)
-    whitening = torch.linalg.solve_triangular(lower, identity, upper=False).T.numpy()
-    return OutOfDistribution(means @ whitening, whitening)
+    outside = (shrinkage + 1e-9) * float(covariance.trace()) / width
+    identity = torch.eye(len(covariance), dtype=covariance.dtype)
+    lower = torch.linalg.cholesky((1 - shrinkage) * covariance + outside * identity)
+    whitening = torch.linalg.solve_triangular(lower, identity, upper=False).T
+    return _Within(means @ whitening, whitening, outside)

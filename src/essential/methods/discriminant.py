@@ -18,16 +18,19 @@ _LEFT_OUT = 0.05
 Means = Literal["expected", "plain"]
 
 
-def ledoit_wolf(covariance: Float[Tensor, "width width"], fourth: float, *, clips: int) -> float:
+def ledoit_wolf(
+    covariance: Float[Tensor, "rank rank"], fourth: float, *, clips: int, width: int | None = None
+) -> float:
     """Return the shrinkage, between 0 and 1, with the least expected squared error.
 
-    Of vectors x of mean 0, `covariance` is the mean over the clips of x x^T, and `fourth` the sum of |x|^4.
+    Of vectors x of mean 0, `covariance` is the mean over the clips of x x^T, and `fourth` the sum of |x|^4. They may be
+    coordinates in the span of longer vectors, of `width` numbers.
 
     Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, JMVA 2004,
     lemma 3.2 to 3.4.
     """
     squares = float(covariance.square().sum())
-    distance = squares - float(covariance.trace()) ** 2 / len(covariance)
+    distance = squares - float(covariance.trace()) ** 2 / (width or len(covariance))
     error = (fourth / clips - squares) / clips
     return min(max(error / distance, 0.0), 1.0) if distance > 0 else 1.0
 

@@ -18,6 +18,8 @@ from essential.protocols.protocol import SPLITS, Listing, Video
 from essential.protocols.source import Dataset
 from essential.protocols.text_files import Line, bytes_of, csv_rows, refuse_repeats, text_of
 from essential.protocols.video_walk import is_below
+from essential.remote.access import scheme_of
+from essential.remote.storage import Storage, file_at, open_storage
 from essential.shown import nearest
 
 STORED_LABELS = "videos.csv"
@@ -42,33 +44,46 @@ _MANIFEST = CsvKind("manifest", "data.path", ("path", "label", "split"))
 _LABELS = CsvKind("labels file", "LABELS.csv", ("index", "label", "split"), ("video",))
 
 
-def manifest_videos(path: Path) -> list[Video]:
+def manifest_videos(path: Path, storage: Storage | None = None) -> list[Video]:
     """Return the labelled videos of a manifest, in its order.
 
+    Args:
+        path: the manifest.
+        storage: what the paths are relative to; None: the manifest's folder.
+
     Raises:
-        DataError: as `read_table`; a path is absolute, leaves the manifest's folder, also through a link, is listed
-            twice, or is no file; a class has no training clip.
+        DataError: as `read_table`; a path is absolute or an address, leaves the manifest's folder, also through a link,
+            is listed twice, or is no file; a class has no training clip.
     """
     found = []
+    root = path.parent if storage is None else storage
     for line, row in read_table(path, _MANIFEST):
         relative = PurePosixPath(row["path"])
+        if scheme_of(row["path"]) is not None:
+            problem = f"path {row['path']!r} is an address"
+            raise line.error(problem, f"say where the videos are with data.url, and give paths relative to {root}")
         if relative.is_absolute() or ".." in relative.parts:
             raise line.error(
                 f"path {row['path']!r} leaves the manifest's folder",
-                f"give paths relative to {path.parent}, without '..'",
+                f"give paths relative to {root}, without '..'",
             )
-        found.append((line, _video(relative.as_posix(), path.parent / relative, row, line)))
+        found.append((line, _video(relative.as_posix(), file_at(root, relative.as_posix()), row, line)))
     if not found:
         raise DataError(f"manifest {path} lists no video; add rows below its header {_MANIFEST.header}")
     refuse_repeats((line, video.key) for line, video in found)
     videos = [video for _, video in found]
-    # Not `Path.is_file`, which raises where a name is longer than any file's.
-    missing = [video.key for video in videos if not os.path.isfile(video.file)]  # noqa: PTH113
+    if storage is None:
+        # Not `Path.is_file`, which raises where a name is longer than any file's.
+        missing = [video.key for video in videos if not os.path.isfile(video.file)]  # noqa: PTH113
+    else:
+        names = storage.files()
+        missing = [] if names is None else [video.key for video in videos if video.key not in names]
     if missing:
         some = ", ".join(missing[:_NAMED_AT_MOST]) + (", ..." if len(missing) > _NAMED_AT_MOST else "")
         problem = f"{len(missing)} of {len(videos)} videos do not exist, or are no files: {some}"
-        raise DataError(problem, where=f"manifest {path}", remedy=f"paths are relative to {path.parent}")
-    _refuse_links_out(path, videos)
+        raise DataError(problem, where=f"manifest {path}", remedy=f"paths are relative to {root}")
+    if storage is None:
+        _refuse_links_out(path, videos)
     refuse_untrained(videos, f"manifest {path}")
     return videos
 
@@ -158,11 +173,11 @@ def _labels(path: Path, rows: int | None = None) -> dict[int, Video]:
     return found
 
 
-def _video(key: str, file: str | Path, row: dict[str, str], line: Line) -> Video:
+def _video(key: str, file: str, row: dict[str, str], line: Line) -> Video:
     split = next((split for split in SPLITS if split == row["split"]), None)
     if split is None:
         raise line.error(f"split is {row['split']!r}", f"use one of {', '.join(SPLITS)}")
-    return Video(key, str(file), class_name(row["label"], f"{line.file}, {line.place}"), split)
+    return Video(key, file, class_name(row["label"], f"{line.file}, {line.place}"), split)
 
 
 def _refuse_links_out(path: Path, videos: list[Video]) -> None:
@@ -184,8 +199,11 @@ def _refuse_links_out(path: Path, videos: list[Video]) -> None:
 MANIFEST = Dataset(
     "a CSV table of videos",
     ("path",),
-    lambda config: Listing.by_name(manifest_videos(config.given("path"))),
+    lambda config: Listing.by_name(
+        manifest_videos(config.given("path"), None if config.url is None else open_storage(config.url))
+    ),
     hint="the list: -s data.path=FILE.csv",
+    takes_url=True,
 )
 FEATURES = Dataset(
     "imported features",

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from essential.errors import DataError
 from essential.protocols.class_names import class_name
 from essential.protocols.protocol import Segment, Video
+from essential.remote.access import scheme_of
 from essential.shown import named, nearest, quoted
 
 ListedSplit = Literal["train", "val", "test"]
@@ -101,6 +102,7 @@ def check_name(value: Any, where: str) -> str:
         "is empty": not value,
         "holds a control character, a line break or half a character": unprintable,
         "holds a backslash (folders are separated by '/')": "\\" in value,
+        "is an address": scheme_of(value) is not None,
         "is an absolute path": value.startswith("/"),
         "leaves the folder with '..'": ".." in parts,
         "has an empty part or a '.' in its path": "" in parts or "." in parts,
@@ -108,7 +110,7 @@ def check_name(value: Any, where: str) -> str:
         f"has more than {_LONGEST_PATH} characters, which no file can have": len(value) > _LONGEST_PATH,
     }
     for problem in (problem for problem, there in problems.items() if there):
-        remedy = "give a name or a path below the videos' folder"
+        remedy = "give a name or a path below the videos' folder, which data.root or data.url says"
         raise DataError(f"{quoted(value)} {problem}", where=where, remedy=remedy)
     return value
 

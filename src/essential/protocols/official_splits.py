@@ -218,11 +218,13 @@ def _ssv2_json(path: Path, kind: type, what: str) -> Any:
 
 def _official(summary: str, read: Callable[[Path, int], OfficialSplit]) -> Dataset:
     def listing(config: DataConfig) -> Listing:
-        root = config.given("root")
-        listed, classes = read(config.annotations or root, config.official_split)
+        root = config.place
+        # The split files are on this machine, wherever the videos are.
+        beside = root if isinstance(root, Path) else config.given("annotations")
+        listed, classes = read(config.annotations or beside, config.official_split)
         return locate_videos(listed, root, classes)
 
-    return Dataset(summary, ("root",), listing)
+    return Dataset(summary, ("root",), listing, takes_url=True)
 
 
 UCF101 = _official("UCF101 with its official split files", ucf101_split)

@@ -4,12 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
-from pathlib import Path
 
 from essential.errors import DataError
 from essential.protocols.listed import ListedVideo, check_names
 from essential.protocols.protocol import Listing, Segment, Video
-from essential.protocols.video_walk import VideoWalk, bare_name, is_below
+from essential.protocols.video_walk import FoundVideos, VideoNames, VideoWalk, bare_name, is_below
+from essential.remote.storage import Root, Storage, file_at
+from essential.shown import named
 
 _NAMED_AT_MOST = 5
 
@@ -27,7 +28,7 @@ def refuse_unclear(listing: Listing, root: object) -> None:
         )
 
 
-def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str, ...]) -> Listing:
+def locate_videos(listed: Sequence[ListedVideo], root: Root, classes: tuple[str, ...]) -> Listing:
     """Return a listing of the videos, in the order of the list, each looked for below `root`.
 
     A missing one has the path where it would be; of several candidates a video has the best, `others` the rest.
@@ -39,10 +40,15 @@ def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str,
     A video's key is its listed name, with `@start-end` in seconds behind it for a segment, and `#2`, `#3`, ... for
     what the list repeats.
 
+    Where a storage cannot be listed (HTTP), a video is the file at its listed name, there or not.
+
     Raises:
-        DataError: a name is no path below a folder; `root` cannot be walked; a link leads out of it.
+        DataError: a name is no path below a folder; `root` cannot be walked; a link leads out of it; a name is without
+            a video's extension where names are all there is.
     """
     names = check_names([video.name for video in listed], "the list")
+    if isinstance(root, Storage) and root.files() is None:
+        return _as_listed(listed, names, root, classes)
     bares = [bare_name(name.rpartition("/")[2]) for name in names]
     index = VideoIndex(root)
     shared = _shared(names, bares)
@@ -53,44 +59,71 @@ def locate_videos(listed: Sequence[ListedVideo], root: Path, classes: tuple[str,
         candidates = index.paths.get(bare, [])
         if len(candidates) != 1 or bare in shared:
             candidates = _choose(name, listed[place].label, index, needs_place=bare in shared)
-        if len(candidates) > 1:
-            others[place] = tuple(candidates[1:])
-        if not candidates:
+        found = [file_at(root, path.removeprefix(f"{root}/")) for path in candidates]
+        if len(found) > 1:
+            others[place] = tuple(found[1:])
+        if not found:
             missing.add(place)
-        files.append(candidates[0] if candidates else index.place_of_missing(name))
-    videos = [
+        files.append(found[0] if found else file_at(root, index.checked_missing(name)))
+    return Listing(_videos(listed, files), classes, missing=frozenset(missing), others=others)
+
+
+def _as_listed(
+    listed: Sequence[ListedVideo], names: Sequence[str], storage: Storage, classes: tuple[str, ...]
+) -> Listing:
+    bare = [name for name in names if bare_name(name) is name]
+    if bare:
+        raise DataError(
+            f"{storage} cannot be listed, so names must be complete, and {len(bare)} of {len(names)} are without a "
+            f"video's extension: {named(bare)}",
+            remedy="list the files by their whole names, or put them into a bucket",
+        )
+    return Listing(_videos(listed, [storage.locator(name) for name in names]), classes)
+
+
+def _videos(listed: Sequence[ListedVideo], files: Sequence[str]) -> list[Video]:
+    return [
         Video(key, file, label, "train" if split == "train" else "test", segment)
         for (_, label, split, segment), key, file in zip(listed, _unique_keys(listed), files, strict=True)
     ]
-    return Listing(videos, classes, missing=frozenset(missing), others=others)
 
 
 class VideoIndex:
-    """The videos below a folder by their bare names: the last part of the path, without a video's extension.
+    """The videos below a root by their bare names: the last part of the path, without a video's extension.
 
-    Links are followed where they stay below the root; what is below the same folder is found by each path to it.
+    Links are followed where they stay below the root; what is below the same folder is found by each path to it. A
+    storage's files are on paths of its URL.
     """
 
-    def __init__(self, root: Path) -> None:
-        if not root.is_dir():
-            raise DataError(f"data folder {root} does not exist; give the folder of the videos as data.root")
+    def __init__(self, root: Root) -> None:
         self.root = str(root)
-        self._real_root = os.path.realpath(root)
-        self.paths: dict[str, list[str]] = {}
-        walk = VideoWalk(self.root, check_link=self.refuse_outside)
-        walk.refuse_unlisted()
+        self._is_storage = isinstance(root, Storage)
+        self._real_root = self.real(self.root)
+        found: FoundVideos
+        if isinstance(root, Storage):
+            found = VideoNames(self.root, root.files() or ())
+        elif root.is_dir():
+            found = VideoWalk(self.root, check_link=self.refuse_outside)
+        else:
+            raise DataError(f"data folder {root} does not exist; give the folder of the videos as data.root")
+        found.refuse_unlisted()
         # A list names no videos of a root that is itself one.
-        walk.videos.pop(self.root, None)
-        for path, bare in chain(walk.videos.items(), walk.again.items()):
+        found.videos.pop(self.root, None)
+        self.paths: dict[str, list[str]] = {}
+        for path, bare in chain(found.videos.items(), found.again.items()):
             self.paths.setdefault(bare, []).append(path)
 
-    def place_of_missing(self, name: str) -> str:
-        """Return where a listed video would be."""
+    def real(self, path: str) -> str:
+        """Return a path with its links followed; a storage has none."""
+        return path if self._is_storage else os.path.realpath(path)
+
+    def checked_missing(self, name: str) -> str:
+        """Return the name of a listed video that was not found."""
         place = f"{self.root}/{name}"
         # What the walk passed over, such as a link in a hidden folder, may be there all the same.
-        if os.path.lexists(place):
+        if not self._is_storage and os.path.lexists(place):
             self.refuse_outside(place)
-        return place
+        return name
 
     def refuse_outside(self, path: str) -> None:
         """Refuse a path that, links followed, lies outside the root."""
@@ -130,7 +163,7 @@ def _choose(name: str, label: str, index: VideoIndex, *, needs_place: bool) -> l
             candidates, fits = fitting, True
     if needs_place and not fits:
         return []
-    really = {os.path.realpath(path): path for path in sorted(candidates, reverse=True)}
+    really = {index.real(path): path for path in sorted(candidates, reverse=True)}
     return sorted(really.values())
 
 

@@ -20,6 +20,8 @@ from essential.errors import ConfigError
 from essential.files.atomic import canonical_json, sha256_of_json
 from essential.protocols.class_names import alike
 from essential.protocols.video_walk import PassedOver
+from essential.remote.copies import local_copy
+from essential.remote.storage import is_remote
 from essential.seeding import numpy_generator
 
 Split = Literal["train", "test"]
@@ -53,15 +55,23 @@ class Video(NamedTuple):
     """One labelled video: a whole file or folder of frames, or a segment of it."""
 
     key: str  # unique in its data set: the path relative to the root, or the name in the list; stores keep it
-    file: str  # where it is on this machine; text, since a data set holds hundreds of thousands
+    file: str  # its path on this machine, or a storage's locator; text, since a data set holds hundreds of thousands
     label: str
     split: Split
     segment: Segment | None = None
 
     @property
     def path(self) -> Path:
-        """Where the file, or the folder of frames, is on this machine."""
+        """Where the file, or the folder of frames, is on this machine; a ValueError if it is elsewhere: see `here`."""
+        if is_remote(self.file):
+            raise ValueError(f"{self.file} is not on this machine")
         return Path(self.file)
+
+    @contextmanager
+    def here(self) -> Iterator["Video"]:
+        """Give the video with a file on this machine, a copy if it is elsewhere, for the time; see `local_copy`."""
+        with local_copy(self.file, keep=self.segment is not None) as path:
+            yield self._replace(file=str(path))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
+from urllib.parse import unquote
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +18,7 @@ from essential.protocols.moving_digits import MovingDigitsConfig
 from essential.protocols.places import refuse_unclear
 from essential.protocols.protocol import Listing, OrderRule, Protocol, build_protocol, paused_collector
 from essential.registry import Registry
+from essential.remote.storage import Root, open_storage
 
 Place = Literal["root", "path", "annotations"]
 TestSplit = Literal["auto", "val", "test"]
@@ -29,6 +31,7 @@ class Dataset(NamedTuple):
     needs: tuple[Place, ...]  # the settings of `data` that it cannot do without
     listing: Callable[["DataConfig"], Listing]  # reads the labels, finds the videos; `config.given` gives what it needs
     hint: str = "its file: -s data.path=FILE"  # what `data.path` is, for the message where it is missing
+    takes_url: bool = False  # whether its videos may be in a storage: its listing then asks for `config.place`
 
 
 def _fault(_: str, plugin: Any) -> str | None:
@@ -48,6 +51,7 @@ DATASETS: Registry[Dataset] = Registry(
         "ucf101": "essential.protocols.official_splits:UCF101",
         "hmdb51": "essential.protocols.official_splits:HMDB51",
         "ssv2": "essential.protocols.official_splits:SSV2",
+        "webdataset": "essential.protocols.webdataset:WEBDATASET",
         "features": "essential.protocols.labelled_tables:FEATURES",
     },
     fault=_fault,
@@ -59,10 +63,16 @@ class DataConfig(Section):
 
     kind: str = Field(
         description="the embedded benchmark, a folder of train/<class>/* and test/<class>/*, a CSV manifest, an "
-        "annotation list in JSON, a data set with its official split files, imported features, or a plug-in's"
+        "annotation list in JSON, a data set with its official split files, tar shards of samples with their labels "
+        "(webdataset), imported features, or a plug-in's"
     )
     root: Path | None = Field(
         None, description="the videos' folder; for moving-digits where to make it, none: the cache"
+    )
+    url: str | None = Field(
+        None,
+        description="in place of root, where the videos are not on this machine: s3://, gs:// or http(s)://, or tar "
+        "shards such as /data/train-{000..099}.tar",
     )
     path: Path | None = Field(
         None, description="manifest: CSV with the columns path,label,split; list: JSON; features: the imported store"
@@ -72,7 +82,8 @@ class DataConfig(Section):
     )
     official_split: int = Field(1, ge=1, le=3, description="ucf101, hmdb51: which of the three official splits")
     test_split: TestSplit = Field(
-        "auto", description="list: which split is tested on; auto: test, or val where the list has no test split"
+        "auto",
+        description="list, webdataset: which split is tested on; auto: test, or val where there is no test split",
     )
     untrimmed: bool = Field(
         False, description="list with segments: whole videos of one class in place of the segments (vCLIMB's untrimmed)"
@@ -88,11 +99,37 @@ class DataConfig(Section):
             raise ValueError(error.problem) from None
         return kind
 
+    # Of the whole section: a message about one setting shows its value, and an address may hold a password.
+    @model_validator(mode="before")
+    @classmethod
+    def _is_an_address(cls, given: Any) -> Any:
+        url = given.get("url") if isinstance(given, dict) else None
+        if not isinstance(url, str):
+            return given
+        path = unquote(url.removeprefix("file://")) if url.startswith("file:///") else None
+        if path is not None and not path.endswith(".tar"):
+            return {**given, "url": None, "root": given.get("root") or path}
+        try:
+            return {**given, "url": open_storage(path or url).url}
+        except ValueError as error:
+            raise ValueError(f"data.url: {error}") from None
+
     @model_validator(mode="after")
-    def _has_a_use_for_its_path(self) -> "DataConfig":
-        if self.path is not None and "path" not in self.dataset.needs:
-            kinds = ", ".join(kind for kind in DATASETS.built_in if "path" in DATASETS[kind].needs)
-            raise ValueError(f"data.path={self.path} is for data.kind={kinds}, but data.kind={self.kind}")
+    def _has_a_use_for_its_places(self) -> "DataConfig":
+        uses: dict[str, Callable[[Dataset], bool]] = {
+            "path": lambda dataset: "path" in dataset.needs,
+            "url": lambda dataset: dataset.takes_url,
+        }
+        for name, has_use in uses.items():
+            value = getattr(self, name)
+            if value is not None and not has_use(self.dataset):
+                kinds = ", ".join(kind for kind in DATASETS.built_in if has_use(DATASETS[kind]))
+                raise ValueError(f"data.{name}={value} is for data.kind={kinds}, but data.kind={self.kind}")
+        if self.url is not None and self.root is not None:
+            raise ValueError(
+                f"data.url={self.url} and data.root={self.root} both say where the videos are; give one of them, and "
+                "null for the other"
+            )
         return self
 
     @property
@@ -101,11 +138,18 @@ class DataConfig(Section):
         return DATASETS[self.kind]
 
     @property
-    def folder(self) -> Path | None:
-        """The folder that the videos' keys are relative to; None: the caller chooses one."""
+    def folder(self) -> Root | None:
+        """The folder or storage that the videos' keys are relative to; None: the caller chooses one."""
+        if self.url is not None:
+            return open_storage(self.url)
         if self.path is None or "root" in self.dataset.needs:
             return self.root
         return self.path if self.kind == "features" else self.path.parent
+
+    @property
+    def place(self) -> Root:
+        """Where the videos are, for a kind that needs `root` and takes a URL in its place; see `given`."""
+        return self.given("root") if self.url is None else open_storage(self.url)
 
     def given(self, place: Place) -> Path:
         """Return a path that this kind of data needs.
@@ -115,8 +159,9 @@ class DataConfig(Section):
         """
         path: Path | None = getattr(self, place)
         if path is None:
+            by_url = self.dataset.takes_url
             what = {
-                "root": "the folder of the videos: -s data.root=DIR",
+                "root": "the folder of the videos: -s data.root=DIR" + ", or their address: -s data.url=URL" * by_url,
                 "path": self.dataset.hint,
                 "annotations": "the folder of its annotations: -s data.annotations=DIR",
             }
@@ -126,7 +171,8 @@ class DataConfig(Section):
     def require_places(self) -> None:
         """Refuse to go on without the paths that this kind of data needs; see `given`."""
         for place in self.dataset.needs:
-            self.given(place)
+            if place != "root" or self.url is None:
+                self.given(place)
 
 
 class ProtocolConfig(Section):
@@ -162,7 +208,7 @@ def load_listing(config: DataConfig, *, clear: bool = True) -> Listing:
         if config.kind not in DATASETS.built_in:
             _check_plugged_in(listing, f"data.kind={config.kind}")
     if clear:
-        refuse_unclear(listing, config.root)
+        refuse_unclear(listing, config.folder)
     return listing
 
 

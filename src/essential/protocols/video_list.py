@@ -217,7 +217,7 @@ def _laid_out(value: Any, margin: str = "\n") -> str:
 def _listing(config: DataConfig) -> Listing:
     video_list = read_video_list(config.given("path"))
     listed = video_list.listed(test_split=config.test_split, untrimmed=config.untrimmed)
-    listing = locate_videos(listed, config.given("root"), video_list.classes)
+    listing = locate_videos(listed, config.place, video_list.classes)
     return replace(listing, groups=video_list.groups, sha256=video_list.sha256)
 
 
@@ -226,4 +226,5 @@ LIST = Dataset(
     ("path", "root"),
     _listing,
     hint="the list: -s data.path=FILE.json (`essential data import` makes it)",
+    takes_url=True,
 )

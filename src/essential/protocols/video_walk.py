@@ -6,7 +6,7 @@ The one search for `learn`, `train`, `predict` and lists. It counts what it pass
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from stat import S_ISDIR, S_ISREG
 
 from essential.errors import DataError
@@ -19,6 +19,7 @@ HIDDEN = "hidden"
 SYSTEM = "of an operating system"
 AGAIN = "found already, by another path"
 BESIDE = "beside the folders train and test"
+ODD = "at a path with an empty part"
 
 _LONGEST_EXTENSION = 8
 _EXTENSIONS_NAMED = 5
@@ -78,7 +79,55 @@ class PassedOver:
         return ", ".join(examples[:_EXTENSIONS_NAMED]) + ", ..." * (len(examples) > _EXTENSIONS_NAMED)
 
 
-class VideoWalk:
+class FoundVideos:
+    """The videos below a place."""
+
+    def __init__(self) -> None:
+        # The path of each, which may be the place itself, with its bare name. Text: there may be very many.
+        self.videos: dict[str, str] = {}
+        # Further paths of them, through links to folders that are searched already.
+        self.again: dict[str, str] = {}
+        # Those right in the place, and links to such.
+        self.folders: list[str] = []
+        self.passed_over = PassedOver()
+        # Why a folder cannot be listed, by its path.
+        self.unlisted: dict[str, str] = {}
+
+    def refuse_unlisted(self) -> None:
+        """Raise a DataError that names a folder that cannot be listed, if there is one."""
+        for folder, reason in self.unlisted.items():
+            raise DataError(f"{folder} cannot be read ({reason}); make it readable")
+
+
+class VideoNames(FoundVideos):
+    """The videos among the names of a storage's files below `top`: those with a video's extension, on paths of `top`.
+
+    A storage has no folders of frames: each of their images would be a request.
+    """
+
+    def __init__(self, top: str, names: Iterable[str]) -> None:
+        super().__init__()
+        folders, left_out = dict[str, None](), dict[str, str]()
+        for name in names:
+            *parents, last = name.split("/")
+            folders.update(dict.fromkeys(parents[:1]))
+            for depth, part in enumerate((*parents, last), 1):
+                reason = _reason_of_name(part) if part not in ("", "..") else ODD
+                if reason is not None:
+                    left_out["/".join([*parents, last][:depth])] = reason
+                    break
+            else:
+                bare = bare_name(last)
+                if bare is last:
+                    self.passed_over.add(NO_VIDEO, f"{top}/{name}")
+                else:
+                    self.videos[f"{top}/{name}"] = bare
+        for place, reason in left_out.items():
+            self.passed_over.add(reason, f"{top}/{place}")
+        self.folders = [f"{top}/{folder}" for folder in folders if folder not in left_out]
+
+
+class VideoWalk(FoundVideos):
     """A search for all videos below a folder: files by their extension, and folders of frames.
 
     A folder of frames holds numbered images such as `img_00001.jpg`, `frame000001.jpg` or `00001.png`, no video and no
@@ -91,15 +140,7 @@ class VideoWalk:
     """
 
     def __init__(self, top: str, *, check_link: Callable[[str], object] = os.fspath) -> None:
-        # The path of each, which may be `top` itself, with its bare name. Text: there may be very many.
-        self.videos: dict[str, str] = {}
-        # Further paths of them, through links to folders that are searched already.
-        self.again: dict[str, str] = {}
-        # Those right in `top`, and links to such.
-        self.folders: list[str] = []
-        self.passed_over = PassedOver()
-        # Why a folder cannot be listed, by its path.
-        self.unlisted: dict[str, str] = {}
+        super().__init__()
         self._check_link = check_link
         self._searched: set[str] = set()
         links = deque(self._walk(top, os.path.realpath(top)))
@@ -110,11 +151,6 @@ class VideoWalk:
             if target not in followed and not is_below(holder, target):
                 followed.add(target)
                 links += self._walk(link, target)
-
-    def refuse_unlisted(self) -> None:
-        """Raise a DataError that names a folder that cannot be listed, if there is one."""
-        for folder, reason in self.unlisted.items():
-            raise DataError(f"{folder} cannot be read ({reason}); make it readable")
 
     def _walk(self, top: str, real_top: str) -> list[str]:
         """Search a folder that really is at `real_top`, and return the links to folders in it, unfollowed."""
@@ -167,10 +203,9 @@ class VideoWalk:
 
     def _reason(self, entry: "os.DirEntry[str]", path: str) -> str | None:
         """Return why an entry that is no plain file is passed over; None if it is not."""
-        if entry.name.lower() in _SYSTEM or entry.name.startswith("._"):
-            return SYSTEM
-        if entry.name[0] == ".":
-            return HIDDEN
+        reason = _reason_of_name(entry.name)
+        if reason is not None:
+            return reason
         try:
             mode = entry.stat().st_mode
         except OSError:
@@ -180,6 +215,13 @@ class VideoWalk:
         if S_ISDIR(mode) or S_ISREG(mode):
             return None
         return NOT_A_FILE if mode else LINK_TO_NOTHING
+
+
+def _reason_of_name(name: str) -> str | None:
+    """Return why a file or folder of a name is passed over; None if it is not."""
+    if name.lower() in _SYSTEM or name.startswith("._"):
+        return SYSTEM
+    return HIDDEN if name[0] == "." else None
 
 
 def bare_name(name: str) -> str:

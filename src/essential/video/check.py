@@ -12,6 +12,8 @@ from essential.configs.schema import Section
 from essential.errors import VideoError
 from essential.progress import QUIET, Progress
 from essential.protocols.protocol import SPLITS, Listing, Protocol, Split, Video
+from essential.remote.copies import local_copy
+from essential.remote.storage import Root, name_below
 from essential.video.container import opened_video, survey_file
 from essential.video.decode import check_count
 from essential.video.frame_folder import identity_of, numbered_images, read_frame_folder, size_of
@@ -117,7 +119,7 @@ def check_videos(
     protocol: Protocol,
     listing: Listing,
     *,
-    root: Path,
+    root: Root,
     frames: int,
     workers: int,
     seconds_limit: float,
@@ -127,7 +129,7 @@ def check_videos(
 
     Args:
         listing: the one it was cut from, which says what was found on disk for each of its videos.
-        root: the data folder; files are named relative to it.
+        root: the data folder, or a storage; files are named relative to it.
         frames: how many a video, or a segment, must have.
         seconds_limit: for one file; it is unreadable if it takes longer, or if the process that reads it dies.
         progress: shows how many files are opened.
@@ -138,7 +140,7 @@ def check_videos(
     there = (video.file for place, video in enumerate(listing.videos) if place not in listing.missing)
     files = list(dict.fromkeys(there))
     run = partial(map_files, workers=workers, seconds_limit=seconds_limit)
-    probes = run(probe, files, progress=progress)
+    probes = run(probe_listed, files, progress=progress)
     readable = {file: result for file, result in sorted(probes.items()) if isinstance(result, CheckedFile)}
     sizes = Counter(one.size_bytes for one in readable.values())
     hashes = run(_sha256, [file for file, one in readable.items() if sizes[one.size_bytes] > 1])
@@ -158,10 +160,19 @@ def check_videos(
         sizes=_totals(f"{one.width}x{one.height}" for one in readable.values()),
         rates=_totals("none" if one.rate is None else f"{one.rate:.4g}" for one in readable.values()),
         files=tuple(
-            one.model_copy(update={"file": _relative(file, root), "videos": tuple(keys[file])})
+            one.model_copy(update={"file": name_below(root, file), "videos": tuple(keys[file])})
             for file, one in readable.items()
         ),
     )
+
+
+def probe_listed(file: str) -> CheckedFile | Lost:
+    """Return what a `Video.file` is, on this machine or elsewhere; see `probe`."""
+    try:
+        with local_copy(file) as path:
+            return probe(path)
+    except FileNotFoundError:
+        return Lost("there is no such file")
 
 
 def probe(path: Path) -> CheckedFile | Lost:
@@ -217,7 +228,7 @@ def _problems(
     listing: Listing,
     probes: dict[str, CheckedFile | Lost],
     *,
-    root: Path,
+    root: Root,
     frames: int,
 ) -> Iterator[Problem]:
     places = {(video.split, video.key): place for place, video in enumerate(listing.videos)}
@@ -229,7 +240,7 @@ def _problems(
                 yield Problem(
                     kind=kind,
                     video=video.key,
-                    file=_relative(video.file, root),
+                    file=name_below(root, video.file),
                     task=task.index,
                     label=video.label,
                     split=video.split,
@@ -238,12 +249,12 @@ def _problems(
 
 
 def _problem(
-    listing: Listing, place: int, probes: dict[str, CheckedFile | Lost], *, root: Path, frames: int
+    listing: Listing, place: int, probes: dict[str, CheckedFile | Lost], *, root: Root, frames: int
 ) -> tuple[Kind, str] | None:
     if place in listing.missing:
         return "missing", "there is no such file, with or without a video's extension, in any folder"
     if others := listing.others.get(place):
-        return "ambiguous", f"it may also be {', '.join(_relative(other, root) for other in others)}"
+        return "ambiguous", f"it may also be {', '.join(name_below(root, other) for other in others)}"
     video = listing.videos[place]
     result = probes[video.file]
     if isinstance(result, Lost):
@@ -295,16 +306,13 @@ def _duplicates(
             yield Duplicate(videos=videos, size_bytes=size_bytes, sha256=sha256)
 
 
-def _sha256(path: Path) -> str | None:
+def _sha256(file: str) -> str | None:
     try:
-        return identity_of(path).sha256
+        with local_copy(file) as path:
+            return identity_of(path).sha256
     except OSError:  # taken away since it was probed
         return None
 
 
 def _totals(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(names).most_common())
-
-
-def _relative(file: str, root: Path) -> str:
-    return file.removeprefix(f"{root}/")

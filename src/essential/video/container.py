@@ -3,6 +3,7 @@
 Every complaint of PyAV or FFmpeg leaves this layer as a `VideoError` that names the file.
 
 Units of H.264: ITU-T Rec. H.264, table 7-1 (kinds) and clause 7.4.1 (`nal_ref_idc`); ISO/IEC 14496-15 (in MP4).
+Frames of MPEG-4: ISO/IEC 14496-2, table 6-3 (start codes) and 6-20 (`vop_coding_type`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,8 @@ _KEY_FRAME_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 # packets show nothing.
 _CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
 _SLICE, _IDR_SLICE = 1, 5
+# What each frame of MPEG-4 begins with, and the two bits after it.
+_MPEG4_FRAME, _MPEG4_B = b"\0\0\1\xb6", 2
 # Remarks on the frame, a delimiter, padding.
 _NO_FRAME = frozenset({6, 9, 12})
 
@@ -60,9 +63,9 @@ class PacketNote(NamedTuple):
 class Bitstream:
     """Reads the heads of one stream's packets."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, stream: VideoStream) -> None:
         codec = stream.codec_context.codec.canonical_name
-        is_known = container.format.name in _KEY_FRAME_FORMATS and codec in _CODECS
+        is_known = stream.container.format.name in _KEY_FRAME_FORMATS and codec in _CODECS
         extradata = stream.codec_context.extradata or b""
         self._codec = codec if is_known else None
         # 0: units are not counted off by their lengths.
@@ -99,6 +102,24 @@ class Bitstream:
                 return []
             heads.append(content[start])
         return heads
+
+
+def lone_b_frames(packets: Sequence["Packet[VideoStream]"]) -> list[bool]:
+    """Return which of a stream's packets hold a B-frame of MPEG-4 and nothing else: no frame refers to it.
+
+    None does where some packet holds two frames ("packed"), or for another codec.
+    """
+    found = [False] * len(packets)
+    if packets[0].stream.codec_context.name != "mpeg4":
+        return found
+    for number, packet in enumerate(packets):
+        content = bytes(packet)
+        place = content.find(_MPEG4_FRAME)
+        if place >= 0 and content.find(_MPEG4_FRAME, place + 4) >= 0:
+            return [False] * len(packets)
+        is_coded = len(content.rstrip(b"\0")) > 2 * _LARGEST_BLANK_BYTES
+        found[number] = is_coded and content[:4] == _MPEG4_FRAME and content[4] >> 6 == _MPEG4_B
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +180,7 @@ def survey_packets(path: Path, container: InputContainer, stream: VideoStream) -
     packets: list[Packet[VideoStream]] = []
     with explained_errors(path, "it cannot be read to its end"):
         is_held = path.stat().st_size <= _HELD_BYTES
-        bitstream = Bitstream(container, stream)
+        bitstream = Bitstream(stream)
         may_be_blank = stream.codec_context.name == "mpeg4"
         of_all = container_seconds(path, container, stream)
         every: Iterator[Packet[Any]] = container.demux(*(container.streams if of_all else [stream]))

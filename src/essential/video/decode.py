@@ -4,7 +4,8 @@ Seeking and header counts are not trusted: on AVI files with MPEG-4 B-frames bot
 own packets make it safe, only the groups of pictures (GOPs) that hold wanted frames are decoded, from key frames on.
 The packets come in order there too, as for the survey and the full decoding, with the same times; those outside the
 groups are read and not decoded, at a hundredth of the cost. A frame is known by its time, and its number is that time's
-rank among all packets' times.
+rank among all packets' times. Frames that no other refers to are left out unless wanted, in H.264 and in MPEG-4, where
+they are the B-frames, and where all else is decoded: damage in what is left out is not seen.
 
 How near this is to bare decoding, and what was tried, is in `benchmarks/speed/decoding.py` and `seeking.py`.
 """
@@ -12,6 +13,7 @@ How near this is to bare decoding, and what was tried, is in `benchmarks/speed/d
 import math
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -29,6 +31,7 @@ from essential.video.container import (
     Bitstream,
     PacketNote,
     Survey,
+    lone_b_frames,
     opened_video,
     survey_file,
     survey_packets,
@@ -49,8 +52,6 @@ from essential.video.timing import Stamp, Timing
 # Encoders may leave out a frame or two (libxvid gives 198 of 200); more than this share is a loss.
 _SHORTFALL_FRAMES = 2
 _SHORTFALL_SHARE = 0.02
-# Where more of the packets would have to be decoded, all are: little is saved, and every frame is looked at.
-_LARGEST_SHARE = 0.75
 # An hour's takes 10 MB. Segments of one file are asked for one after the other.
 _SURVEYS_KEPT = 2
 
@@ -59,7 +60,8 @@ def read_frames(path: Path, choose: Choose, *, segment: Segment | None = None) -
     """Read a video, or a segment of it, and return the frames that `choose` asks for, as RGB, upright.
 
     Rotation and mirroring recorded in the file are applied, to the nearest quarter turn. Every packet of the file is
-    read, so that a file cut short is seen wherever the cut is; other damage is seen in all frames that are decoded.
+    read, so that a file cut short is seen wherever the cut is; other damage is seen in all frames that are decoded:
+    those wanted, and those that they may refer to.
 
     Args:
         path: the file; or a folder of frames, see `read_frame_folder`.
@@ -85,11 +87,15 @@ def _read_file(path: Path, choose: Choose, segment: Segment | None) -> DecodedFr
         indices = [expected.start + index for index in chosen]
         # A choice outside the segment may be inside the file.
         if set(indices) <= set(expected):
-            frames = decode_groups(path, survey.notes, indices)
+            frames = decode_groups(path, survey.notes, indices, held=survey.packets)
             if frames is not None:
                 check_count(path, survey, survey.frames)
                 return DecodedFrames(frames, len(expected))
-        first = _decode_packets(path, stream, survey.packets, indices) if survey.packets else _decode(path, indices)
+        # A decoder that was used may remember something.
+        is_held = survey.packets and not stream.codec_context.is_open
+        first = _decode_held(path, survey.packets, indices) if is_held else None
+        if first is None:
+            first = _decode(path, indices)
     frames, timing = first
     check_count(path, survey, len(timing.stamps))
     timing.refuse_outside(path, segment)
@@ -120,22 +126,44 @@ def decoder_identity() -> dict[str, str]:
 
 
 def _decode(path: Path, indices: Sequence[int]) -> tuple[Pixels, Timing]:
-    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
-        return _decode_packets(path, stream, container.demux(stream), indices)
-
-
-def _decode_packets(
-    path: Path, stream: VideoStream, packets: Iterable["Packet[VideoStream]"], indices: Sequence[int]
-) -> tuple[Pixels, Timing]:
     """Return the frames at `indices`, unfilled where the file has none, and the times of all frames in the file."""
     wanted = WantedFrames(path, indices)
     stamps: list[Stamp] = []
-    with explained_errors(path, "it cannot be decoded"):
-        for index, frame in enumerate(decoded_frames(stream, packets)):
+    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
+        for index, frame in enumerate(decoded_frames(stream, container.demux(stream))):
             wanted.take(index, frame)
             stamps.append((frame.pts, frame.duration))
-        timing = Timing(stamps, stream.time_base, stream.average_rate)
-    return wanted.frames, timing
+        return wanted.frames, Timing(stamps, stream.time_base, stream.average_rate)
+
+
+def _decode_held(
+    path: Path, packets: Sequence["Packet[VideoStream]"], indices: Sequence[int]
+) -> tuple[Pixels, Timing] | None:
+    """Do the same with a file's packets, without the times; None if the frames are not counted for sure.
+
+    B-frames of MPEG-4 are left out unless wanted, by FFmpeg, which reads their heads: its decoder remembers more than
+    frames. It gives such a frame at once, so the number of the next one is known before it is decoded.
+    """
+    stream, wanted, count = packets[0].stream, WantedFrames(path, indices), 0
+    context = stream.codec_context
+    with explained_errors(path, "it cannot be decoded"):
+        for packet, is_lone_b in zip(packets, lone_b_frames(packets), strict=True):
+            # In front of the second frame that others refer to, the decoder gives no B-frame.
+            is_b_frame = is_lone_b and count > 0
+            is_left_out = is_b_frame and not wanted.includes(count)
+            context.skip_frame = "NONREF" if is_left_out else "DEFAULT"
+            frames = stream.decode(packet)
+            if is_b_frame and len(frames) != (not is_left_out):
+                return None
+            for frame in frames:
+                wanted.take(count, frame)
+                count += 1
+            count += is_left_out
+        context.skip_frame = "DEFAULT"
+        for frame in stream.decode(None):
+            wanted.take(count, frame)
+            count += 1
+    return wanted.frames, Timing([(None, None)] * count, stream.time_base, stream.average_rate)
 
 
 def decoded_frames(stream: VideoStream, packets: Iterable["Packet[VideoStream]"]) -> Generator[VideoFrame, None, None]:
@@ -157,10 +185,12 @@ def check_count(path: Path, survey: Survey, count: int) -> None:
         raise broken(path, f"it holds {count} frame{'s' * (count != 1)}")
 
 
-def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int]) -> Pixels | None:
+def decode_groups(
+    path: Path, notes: Sequence[PacketNote], indices: Sequence[int], *, held: Sequence["Packet[VideoStream]"] = ()
+) -> Pixels | None:
     """Return the frames at `indices`, equal to those of the full decoding, or None where that is to be used.
 
-    It is to be used where this saves little, and wherever anything is other than what makes the groups safe:
+    It is to be used wherever anything is other than what makes the groups safe:
 
     - every packet's time is known and its own, the first one's is the least, and decoding may begin there;
     - the times are not those of the packets' own order where the stream says that its frames' order is another;
@@ -175,18 +205,20 @@ def decode_groups(path: Path, notes: Sequence[PacketNote], indices: Sequence[int
     Args:
         notes: of every packet of the stream, in the file's order.
         indices: the wanted frames, numbers in order of showing; any order, repeats allowed.
+        held: the packets, of a file that is open, by whose decoder nothing was decoded; else they are read.
     """
     numbers = _packets_by_index(notes)
     if not indices or not all(0 <= index < len(numbers) for index in indices):
         return None
     groups = _groups(notes, {numbers[index] for index in indices})
-    if sum(map(len, groups)) > _LARGEST_SHARE * len(notes):
-        return None
     wanted = WantedFrames(path, indices)
     by_time = {notes[number].time or 0: index for index, number in enumerate(numbers)}
     is_reordered = any(before > after for before, after in pairwise(numbers))
     try:
-        safe = _decode_groups(path, groups, wanted, indices=by_time, is_reordered=is_reordered)
+        with _packets(path, held) as (stream, packets), explained_errors(path, "it cannot be decoded"):
+            if stream.codec_context.has_b_frames and not is_reordered:
+                return None
+            safe = _decode_groups(stream, packets, groups, wanted=wanted, indices=by_time)
     except VideoError:  # the full decoding takes it all the same, or says what is wrong
         return None
     return wanted.frames if safe and wanted.is_complete else None
@@ -219,22 +251,35 @@ def _groups(notes: Sequence[PacketNote], numbers: set[int]) -> list[range]:
     return groups
 
 
+@contextmanager
+def _packets(
+    path: Path, held: Sequence["Packet[VideoStream]"]
+) -> Iterator[tuple[VideoStream, Iterator["Packet[VideoStream]"]]]:
+    """Give a stream and its packets: those held, or of the file."""
+    if held:
+        yield held[0].stream, iter(held)
+        return
+    with opened_video(path) as (container, stream):
+        yield stream, (packet for packet in container.demux(stream) if packet.size)
+
+
 def _decode_groups(
-    path: Path, groups: Sequence[range], wanted: WantedFrames, *, indices: Mapping[int, int], is_reordered: bool
+    stream: VideoStream,
+    packets: Iterator["Packet[VideoStream]"],
+    groups: Sequence[range],
+    *,
+    wanted: WantedFrames,
+    indices: Mapping[int, int],
 ) -> bool:
     """Decode the groups into `wanted`; return whether all was as it must be."""
-    with opened_video(path) as (container, stream), explained_errors(path, "it cannot be decoded"):
-        if stream.codec_context.has_b_frames and not is_reordered:
+    stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
+    bitstream = Bitstream(stream)
+    position = 0
+    for group in groups:
+        of_group = islice(packets, group.start - position, group.stop - position)
+        if not _decode_group(of_group, stream, bitstream, wanted=wanted, indices=indices):
             return False
-        stream.codec_context.options = {**DECODER_LIMITS, "err_detect": "explode"}
-        bitstream = Bitstream(container, stream)
-        packets = (packet for packet in container.demux(stream) if packet.size)
-        position = 0
-        for group in groups:
-            of_group = islice(packets, group.start - position, group.stop - position)
-            if not _decode_group(of_group, stream, bitstream, wanted=wanted, indices=indices):
-                return False
-            position = group.stop
+        position = group.stop
     return True
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
@@ -104,7 +105,8 @@ class UprightRgb:
 
         To say nothing is no other way, as some files say it once.
         """
-        side: Any = frame.side_data.get("DISPLAYMATRIX")
+        # Not `frame.side_data`: it and the frame hold each other, and the decoder waits for its memory.
+        side: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
         if self._matrix is None:
             self._matrix = b"" if side is None else bytes(side)
         elif side is not None and bytes(side) != self._matrix:

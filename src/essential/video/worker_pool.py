@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from essential.child_process import ChildDied, ChildProcess, Say, StartMethod
 from essential.errors import DataError
 from essential.progress import QUIET, Progress
+from essential.remote.copies import remove_leftovers
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -75,10 +75,11 @@ def run_tasks(
     finally:
         for worker in pool.workers:
             worker.end()
+        remove_leftovers()
 
 
 def map_files(
-    work: Callable[[Path], Result],
+    work: Callable[[str], Result],
     files: Sequence[str],
     *,
     workers: int,
@@ -89,7 +90,7 @@ def map_files(
     results: dict[str, Result | Lost] = {}
     # Not forked: the parent may hold threads.
     several = min(workers, len(files))
-    running = run_tasks(work, map(Path, files), workers=several, start="spawn", seconds_limit=seconds_limit)
+    running = run_tasks(work, files, workers=several, start="spawn", seconds_limit=seconds_limit)
     for place, result in running:
         results[files[place]] = result
         progress.advance(len(results), total=len(files))
