@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from essential.cli.options import BundleFile, FrameRate, Overrides, argument, option, refuse_given
 from essential.cli.span_tests import SpanOptions, print_span_results
 from essential.cli.terminal import say, say_json
+from essential.errors import ConfigError, VideoError
 from essential.protocols.class_names import NONE_OF_THESE
 from essential.shown import named, printable
 
@@ -53,7 +54,6 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
       essential test actions.bundle test-clips --format json > test.json
       essential test actions.bundle spans.csv --videos recordings --window 2
     """
-    from essential.errors import ConfigError
     from essential.files.atomic import refuse_unwritable
     from essential.learner.clips import clips_by_class, refuse_missing
 
@@ -89,7 +89,6 @@ def _results(bundle: Path, given: "GivenClips", overrides: Sequence[str] | None,
 
 def _tell_unread(results: "ClipResults") -> None:
     """Name the clips that could not be read, and raise a VideoError if there are any."""
-    from essential.errors import VideoError
     from essential.results.formats import counted
 
     for clip in results.unread:
