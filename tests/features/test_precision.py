@@ -11,6 +11,7 @@ import pytest
 import torch
 from fake_encoder import FakeEncoder
 
+from essential import products
 from essential.encoders import EncoderConfig, build_encoder
 from essential.encoders.base import Encoder
 from essential.encoders.tiny import build_tiny
@@ -203,3 +204,30 @@ def test_a_torch_without_onednn_is_refused(vit: Encoder, monkeypatch: pytest.Mon
 
 def test_it_is_part_of_what_made_a_store(change: Callable[..., Recipe]) -> None:
     assert change(precision="int8").provenance()["precision"] == "int8"
+
+
+def test_float32_by_onednn_is_as_by_torch_with_every_gelu_in_its_layers_pass(
+    vit: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    clips = torch.rand(2, 3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with products.plain():
+        by_torch = _features(vit, clips, "float32")
+    asked: list[str] = []
+    product = products._product
+    monkeypatch.setattr(products, "_product", lambda *given: asked.append(given[3:] and given[3]) or product(*given))
+    monkeypatch.setattr(products, "quick_by_onednn", lambda: True)
+    monkeypatch.setattr(products, "_WORTH_IT", 0)
+    by_onednn = _features(vit, clips, "float32")
+    blocks = sum(type(module).__name__ == "Mlp" for module in vit.modules())
+    assert blocks > 1
+    assert asked.count("gelu") == len(clips) * blocks
+    # A block has two layers in the attention and two in the MLP.
+    assert len(asked) == len(clips) * 4 * blocks
+    # A thousand roundings one after the other, at most; of other functions than GELU it would be off by a tenth.
+    assert np.linalg.norm(by_onednn - by_torch) <= 1000 * EPSILON * np.linalg.norm(by_torch)
+    x = torch.ones(3)
+    with torch.no_grad(), computing("float32", vit):
+        assert torch.equal(torch.nn.functional.gelu(x), torch.nn.functional.gelu(x.clone()))
+        assert not torch.equal(torch.nn.functional.gelu(x), x)
