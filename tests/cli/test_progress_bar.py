@@ -1,4 +1,4 @@
-"""Progress: one plain line per phase in a log, a live bar on a terminal, and the cursor is given back."""
+"""Progress: plain lines in a log, a live bar on a terminal, and the cursor is given back."""
 
 import os
 import re
@@ -41,6 +41,23 @@ def test_a_log_gets_one_line_per_phase_in_which_something_was_done(capsys: pytes
         "read videos: 4 in 0.0 s",
         "waiting: x is in use by process 7; wait for it to end",
         "task 1: 2 in 0.0 s, loss 0.5",
+    ]
+
+
+def test_a_log_of_a_long_phase_gets_a_line_a_minute_with_rate_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    progress = LineProgress()
+    progress.start("extract features", 0)
+    for now, done in ((0, 1000), (10, 1050), (60, 1300), (119, 1500), (130, 1650), (200, 2000)):  # 1,000 were there
+        progress.advance(done, total=1700 if now < 130 else 2000)
+    progress.finish()
+    assert capsys.readouterr().err.splitlines() == [
+        "extract features: 1300 of 1700, 5.0/s, 0:01:20 left",
+        "extract features: 1650 of 2000, 5.0/s, 0:01:10 left",
+        "extract features: 2000 in 200.0 s",
     ]
 
 

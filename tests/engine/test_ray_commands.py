@@ -1,6 +1,7 @@
 """`extract` and `compare` on a Ray cluster of two nodes on this machine: the same bytes and numbers, whatever dies."""
 
 import subprocess
+import tarfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from essential.features.pipeline import EncodedVideo
 from essential.features.store import FeatureStore, Shard, VideoNote
 from essential.progress import QUIET
 from essential.protocols.protocol import Video
+from essential.remote.tar_shards import TarShards
 from essential.video.worker_pool import Lost
 from in_process import Essential
 from ray_nodes import kill_a_worker, two_nodes, workers_of
@@ -215,6 +217,16 @@ def test_a_node_that_does_not_find_a_video_that_is_there_is_refused(small_data: 
         _refuse_blind_node(there, result(broken="there is no such file"))
     _refuse_blind_node(there, result(broken="it is cut short", size_bytes=7))
     _refuse_blind_node([(Video("a", f"{path}.gone", "b", "train"), request)], result(broken="there is no such file"))
+
+    with tarfile.open(shard := tmp_path / "a.tar", "w") as tar:
+        tar.add(path, "a.mp4")
+    tars = TarShards(str(shard))
+    packed = [(Video("a", tars.locator("a.mp4"), "b", "train"), request)]
+    with pytest.raises(DataError, match=rf"it does not have {shard}, which is there"):
+        _refuse_blind_node(packed, result(broken="there is no such file"))
+    # That no shard has is on no node.
+    absent = [(Video("a", tars.locator("b.mp4"), "b", "train"), request)]
+    _refuse_blind_node(absent, result(broken="there is no such file"))
 
 
 def test_a_node_that_does_not_see_the_runs_or_their_features_is_refused(small_data: Path, tmp_path: Path) -> None:

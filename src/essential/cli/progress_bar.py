@@ -1,7 +1,8 @@
-"""Progress on the terminal: a bar with rate and time left; elsewhere one plain line per phase."""
+"""Progress on the terminal: a bar with rate and time left; elsewhere plain lines."""
 
 import sys
 import time
+from datetime import timedelta
 
 from rich.progress import (
     BarColumn,
@@ -18,6 +19,9 @@ from rich.text import Text
 from essential.cli.console import Terminal
 from essential.cli.terminal import say
 from essential.progress import Progress as ProgressLike
+
+# Between two lines of a phase in a log.
+_LINE_SECONDS = 60.0
 
 
 class _Rate(ProgressColumn):
@@ -70,22 +74,36 @@ class BarProgress(_Notes):
 
 
 class LineProgress(_Notes):
-    """One line at the end of a phase, without control characters: for logs."""
+    """A line at the end of a phase, and one a minute during it, without control characters: for logs."""
 
     _title = ""
 
-    def start(self, title: str, total: int) -> None:  # noqa: ARG002
+    def start(self, title: str, total: int) -> None:
         self.finish()
-        self._title, self._done, self._note, self._began = title, 0, "", time.perf_counter()
+        self._title, self._total, self._done, self._note = title, total, 0, ""
+        self._began = self._told = time.perf_counter()
+        # What was done when it was first told: it may be of an earlier command.
+        self._first: tuple[int, float] | None = None
 
-    def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:  # noqa: ARG002
-        self._done, self._note = done, note or self._note
+    def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
+        self._done, self._note, self._total = done, note or self._note, total or self._total
+        now = time.perf_counter()
+        self._first = self._first or (done, now)
+        if now - self._told >= _LINE_SECONDS and done < self._total:
+            self._told = now
+            before, since = self._first
+            rate = (done - before) / (now - since) if now > since else 0
+            left = timedelta(seconds=round((self._total - done) / rate)) if rate else "unknown time"
+            self._say(f"{done} of {self._total}, {rate:.1f}/s, {left} left")
 
     def finish(self) -> None:
         if self._title and self._done:
-            note = f", {self._note}" if self._note else ""
-            say(f"{self._title}: {self._done} in {time.perf_counter() - self._began:.1f} s{note}", err=True)
+            self._say(f"{self._done} in {time.perf_counter() - self._began:.1f} s")
         self._title = ""
+
+    def _say(self, what: str) -> None:
+        note = f", {self._note}" if self._note else ""
+        say(f"{self._title}: {what}{note}", err=True)
 
 
 def terminal_progress() -> ProgressLike:

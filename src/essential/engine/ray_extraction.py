@@ -1,6 +1,5 @@
 """Extraction on a Ray cluster: a shard is a task, workers encode, and the process that asks writes the store alone."""
 
-import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -16,6 +15,7 @@ from essential.features.extract import EncodeShards
 from essential.features.pipeline import EncodedVideo, Item, encode_each
 from essential.features.provenance import Recipe, differences
 from essential.progress import QUIET, Progress
+from essential.remote.copies import file_here
 from essential.video.worker_pool import Lost
 
 _Shard = Sequence[Item]
@@ -95,8 +95,9 @@ def _encode(config: RunConfig, recipe: Recipe, shard: _Shard) -> list[EncodedVid
 def _refuse_blind_node(shard: _Shard, encoded: Sequence[EncodedVideo]) -> None:
     """Raise a DataError if a worker did not find a file that is there."""
     for (video, _), each in zip(shard, encoded, strict=True):
-        if each.note.broken is not None and each.note.size_bytes is None and os.path.exists(video.file):  # noqa: PTH110
+        is_missing = each.note.broken is not None and each.note.size_bytes is None
+        if is_missing and (file := file_here(video.file)):
             raise DataError(
-                f"it does not have {video.file}, which is there on this machine",
+                f"it does not have {file}, which is there on this machine",
                 remedy="the videos must be under the same path on all machines of the cluster",
             )

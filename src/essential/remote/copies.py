@@ -18,7 +18,7 @@ from essential.errors import DataError
 from essential.files.atomic import locked_temporary, remove_unlocked
 from essential.remote.access import copy_whole, no_room, status_of, write_block
 from essential.remote.storage import is_remote
-from essential.remote.tar_shards import copy_member, is_member, member_size
+from essential.remote.tar_shards import copy_member, is_member, member_size, shard_with
 
 _PREFIX = "essential-copy-"
 # It says to FFmpeg what some files are.
@@ -74,6 +74,12 @@ def local_copy(file: str, *, keep: bool = False) -> Iterator[Path]:
 def is_far(file: str) -> bool:
     """Return whether whoever reads a `Video.file` waits for a server."""
     return is_remote(file.partition("@")[2] if is_member(file) else file)
+
+
+def file_here(file: str) -> str | None:
+    """Return what is opened on this machine for a `Video.file`: it, or its tar shard; None: it is not there."""
+    opened = shard_with(file) if is_member(file) else file
+    return opened if opened is not None and os.path.exists(opened) else None  # noqa: PTH110
 
 
 def remote_size(file: str) -> int | None:

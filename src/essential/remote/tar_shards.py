@@ -90,6 +90,12 @@ def member_size(locator: str) -> int:
     return _parsed(locator)[1]
 
 
+def shard_with(locator: str) -> str | None:
+    """Return the shard that a locator's file was found in; None if it was in none."""
+    first, _, place, _ = _parsed(locator)
+    return None if first < BLOCK else place
+
+
 def copy_member(locator: str, target: BinaryIO) -> None:
     """Write the file that a locator names into `target`, a block at a time; it is looked for where shards changed.
 
