@@ -11,8 +11,8 @@ RESULT_BYTES = 80 * 2**20
 
 
 @contextmanager
-def two_nodes() -> Iterator[Any]:
-    """Start the cluster, and end it."""
+def two_nodes(gpus: int = 0) -> Iterator[Any]:
+    """Start the cluster, and end it; the second node says that it has so many GPUs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     from ray.cluster_utils import Cluster
@@ -20,7 +20,7 @@ def two_nodes() -> Iterator[Any]:
     each = {"num_cpus": 1, "object_store_memory": RESULT_BYTES}
     cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
     try:
-        cluster.add_node(**each)
+        cluster.add_node(**each, num_gpus=gpus)
         cluster.wait_for_nodes()
         yield cluster
     finally:

@@ -22,6 +22,8 @@ SMALL = (
     "protocol.tasks=4",
     "features.views=2",
     "features.shard_videos=8",
+    # Forking the process of the tests takes longer than decoding a few clips.
+    "features.workers=0",
     "training.epochs=6",
     "training.warmup_epochs=1",
     "training.batch_size=4",

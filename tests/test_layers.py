@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("version", "errors", "extras", "nested", "seeding", "shown", "progress", "registry"),
     ("child_process", "files"),
-    ("configs", "metrics", "remote", "seeded"),
+    ("configs", "metrics", "products", "remote", "seeded"),
     ("protocols", "published"),
     ("records",),
     ("video", "results"),

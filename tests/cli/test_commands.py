@@ -176,9 +176,9 @@ def test_extract_passes_on_its_part(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     calls = []
 
     def extract(
-        config: RunConfig, *, part: tuple[int, int], progress: Progress, group: ProcessGroup
+        config: RunConfig, *, part: tuple[int, int], progress: Progress, group: ProcessGroup, cluster: None
     ) -> tuple[Path, dict[str, str]]:
-        assert group.size == 1
+        assert (group.size, cluster) == (1, None)
         assert isinstance(progress, Progress)
         calls.append((config.features.store, part))
         return tmp_path / "a #1", {"test/b/2.mp4": "holds no frame"}

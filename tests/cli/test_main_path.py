@@ -36,7 +36,7 @@ def _said(essential: Essential, *arguments: str | Path) -> str:
 
 
 def _train(out: Path, data: Path, store: Path, *more: str) -> list[str | Path]:
-    settings = small_overrides(data, store, "training.epochs=2", *more)
+    settings = small_overrides(data, store, "training.epochs=2", "features.workers=2", *more)
     return ["train", "--config", ESSENTIAL, "--out", out, *(part for setting in settings for part in ("-s", setting))]
 
 

@@ -10,8 +10,18 @@ from small_runs import run_command
 OPTIONS = {
     "demo": {"--out", "--seed", "--compare"},
     "train": {"--config", "--method", "--out", "--seed", "--resume", "--watch", "--tensorboard", "--wandb", "--set"},
-    "compare": {"--config", "--methods", "--seeds", "--budgets", "--out", "--set"},
-    "extract": {"--config", "--store", "--shard", "--set"},
+    "compare": {
+        "--config",
+        "--methods",
+        "--seeds",
+        "--budgets",
+        "--out",
+        "--engine",
+        "--address",
+        "--workers",
+        "--set",
+    },
+    "extract": {"--config", "--store", "--shard", "--engine", "--address", "--workers", "--set"},
     "evaluate": {"--set"},
     "import-checkpoint": {"--config", "--out", "--temporal-embedding", "--set"},
     "report": {"--figures", "--out", "--unverified"},
@@ -138,3 +148,18 @@ def test_without_a_command_there_is_help(arguments: list[str], essential: Essent
     outcome = essential(*arguments)
     assert outcome.code == 2
     assert "Commands:" in outcome.err + outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["train", "--out", "s3://bucket/run"], "--out s3://... is an address, and a path of this machine is expected"),
+        (["features", "merge", "--into=gs://bucket/store", "part"], "--into gs://... is an address"),
+        (["predict", "a.bundle", "https://user:word@host/v.mp4"], "https://... is an address"),
+        (["train", "--out", "x", "-s", "data.root=s3://bucket"], "root is given an address, and takes a path here"),
+    ],
+)
+def test_an_address_in_the_place_of_a_path(words: list[str], says: str) -> None:
+    found = run_command(*words)
+    assert (found.returncode, "Traceback" in found.stderr, "word@" in found.stderr) == (2, False, False)
+    assert says in found.stderr

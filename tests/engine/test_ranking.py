@@ -1,6 +1,7 @@
 """The best slots of clips, against plain loops over all scores; and what becomes of them in files and between ranks."""
 
 import weakref
+from dataclasses import replace
 from math import inf, isnan, nan
 from pathlib import Path
 
@@ -210,3 +211,14 @@ def test_a_file_whose_parts_do_not_fit_is_one_clear_error(harm: str, tmp_path: P
     write_sealed(folder.predictions(0), arrays, note)
     with pytest.raises(CheckpointError, match="holds no predictions; delete it and evaluate again"):
         folder.read_predictions(0)
+
+
+def test_predictions_of_unequal_lengths_or_without_their_reading_are_refused() -> None:
+    cnn, _, slots, tasks = _many_slots(3)[0]
+    made = predictions_of(cnn, slots, tasks, ["v"] * len(slots))
+    with pytest.raises(
+        ValueError, match=r"there are 79 videos, and arrays of other lengths: \{'slots': 80, 'tasks': 80"
+    ):
+        replace(made, videos=made.videos[1:])
+    with pytest.raises(ValueError, match="there is no reading 'nme'; there are 'cnn'"):
+        replace(made, reading="nme")

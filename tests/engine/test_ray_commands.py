@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from essential.api.compare import _begin_on_node, check_runs, do_runs
 from essential.api.planned_runs import PlannedRun, plan_runs
 from essential.engine import ray_extraction
 from essential.engine.ray_extraction import _begin, _refuse_blind_node, encoder_on
-from essential.engine.ray_pool import RayCluster
+from essential.engine.ray_pool import RayCluster, run_on_ray
 from essential.engine.run import extract
 from essential.engine.workspace import open_workspace
-from essential.errors import DataError, FileSystemError, StoreError
+from essential.errors import DataError, FileSystemError, ProcessGroupError, StoreError
 from essential.features.pipeline import EncodedVideo
 from essential.features.store import FeatureStore, Shard, VideoNote
 from essential.progress import QUIET
@@ -30,7 +31,7 @@ from seen_progress import SeenProgress, Step
 from small_runs import SMALL, command, record_without_seconds, small_config, small_overrides
 from video_files import cut_short
 
-pytest.importorskip("ray", reason="Ray is an extra: pip install 'essential-video[ray]'")
+ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'essential-video[ray]'")
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 SHARDS = 8 + 4
@@ -165,6 +166,27 @@ def test_what_three_workers_died_of_is_told_when_everything_else_is_done(
     ):
         next(running)
     assert places == [*range(6, 12)]
+
+
+def done_by_ray(cluster: RayCluster) -> list[tuple[int, Any]]:
+    begin = partial(partial, abs)
+    return list(run_on_ray(begin, [-3, 4], cluster=cluster, on_gpus=True, progress=QUIET))
+
+
+def test_without_an_address_there_is_a_cluster_for_the_time_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert sorted(done_by_ray(RayCluster(None, 1))) == [(0, 3), (1, 4)]
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_of_another_version_of_ray_is_refused(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = ray.__version__
+    monkeypatch.setattr(ray, "__version__", "2.0.0")
+    told = (
+        rf"cannot be used: Version mismatch: .* Ray: {here} .* Ray: 2\.0\.0 .*; give HOST:PORT as .* one version of Ray"
+    )
+    with pytest.raises(ProcessGroupError, match=rf"^the Ray cluster {cluster.address}: {told}"):
+        done_by_ray(RayCluster(cluster.address))
 
 
 def test_a_node_that_would_make_other_features_is_refused(small_data: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Give a cluster of two nodes of one core each, and this process its driver."""
-    with two_nodes() as both:
+    with two_nodes(gpus=1) as both:
         # The nodes do not have this file.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         ray.init(both.address, log_to_driver=False, logging_level=50)
@@ -172,6 +172,16 @@ def test_a_result_that_is_not_accepted_costs_its_node(tmp_path: Path) -> None:
 
     with pytest.raises(EssentialError, match=r"^node .*: 0 gave 0$"):
         done_on_ray(partial(begin_squares, tmp_path), [0], check=refuse)
+
+
+def begin_seeing_gpus() -> Callable[[int], tuple[str, str | None]]:
+    return lambda _: (node_of_worker(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_where_there_are_gpus_each_has_a_worker_which_sees_it_alone() -> None:
+    (with_gpu,) = (node["NodeID"] for node in ray.nodes() if node["Resources"].get("GPU"))
+    assert done_on_ray(begin_seeing_gpus, range(2), None, on_gpus=True) == dict.fromkeys(range(2), (with_gpu, "0"))
 
 
 @pytest.mark.usefixtures("cluster")

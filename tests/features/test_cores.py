@@ -102,3 +102,18 @@ def test_the_number_of_threads_is_put_back_after_an_error() -> None:
         fail()
     assert seen == [before + 1]
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, 8), ({"LOCAL_WORLD_SIZE": "3"}, 2), ({"ESSENTIAL_CORES": "5"}, 5), ({"ESSENTIAL_CORES": "64"}, 8)],
+)
+def test_a_process_has_its_share_of_the_machine(
+    given: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(cores.sys, "platform", "another")
+    monkeypatch.setattr(cores.os, "cpu_count", lambda: 8)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert cores.cpu_cores() == expected

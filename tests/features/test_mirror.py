@@ -20,6 +20,8 @@ from essential.features.provenance import Recipe
 from essential.features.source import StoredSource, open_source
 from essential.features.store import FeatureStore, Shard
 from essential.protocols.protocol import Video
+from essential.remote.access import filesystem_of
+from seen_progress import SeenProgress
 
 pytestmark = pytest.mark.engines
 SHARDS = 5
@@ -98,8 +100,10 @@ def test_machines_share_the_work_and_one_goes_on_where_another_stopped(
 ) -> None:
     extract(machine("first"), videos, recipe=recipe, config=config, part=(0, 2))
     assert len(in_bucket(url)) == 2 + 3
-    written = count_writes(monkeypatch)
-    open_source(config, videos, recipe=recipe, store=machine("second"))
+    written, progress = count_writes(monkeypatch), SeenProgress()
+    open_source(config, videos, recipe=recipe, store=machine("second"), progress=progress)
+    assert [note.partition(" (")[0] for note in progress.notes] == ["features: 5 files"]
+    assert progress.notes[0].endswith(f" MB) are fetched from {url}")
     assert sorted(written) == [1, 3]
     assert in_bucket(url) == on_disk(machine("second"))
     open_source(config, videos, recipe=recipe, store=machine("first"))
@@ -232,7 +236,7 @@ def test_machines_that_begin_at_the_same_moment_make_one_store(
 def test_a_server_that_cannot_compare_is_written_to_all_the_same(
     url: str, machine: Any, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = filesystem()
+    files = filesystem_of(url)
     put, asked = files.pipe_file, list[str]()
 
     class NoComparison(Exception):

@@ -245,6 +245,15 @@ def test_a_header_that_asks_for_memory_is_refused(tmp_path: Path) -> None:
         TarShards(str(tmp_path / "x.tar")).files()
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_negative_length_is_damage(tmp_path: Path, kind: bytes) -> None:
+    member = tarfile.TarInfo("a.mp4")
+    member.type, member.size = kind, -512
+    (tmp_path / "x.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
+    with pytest.raises(DataError, match=r"x\.tar: is no tar file, or damaged: .*-512 bytes"):
+        TarShards(str(tmp_path / "x.tar")).files()
+
+
 def test_sparse_members_are_refused(tmp_path: Path) -> None:
     member = tarfile.TarInfo("a.mp4")
     member.type = tarfile.GNUTYPE_SPARSE

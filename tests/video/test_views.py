@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import Tensor
 
 from essential.errors import VideoError
@@ -146,6 +147,7 @@ def test_an_impossible_request_is_refused(change: dict[str, Any]) -> None:
 
 def test_the_identity_is_json_and_changes_with_every_setting() -> None:
     identity = transform_identity(RAW, NOTHING)
+    assert identity["torchvision"] == torchvision.__version__
     assert json.loads(json.dumps(identity)) == identity
     formats = [
         replace(RAW, **change)

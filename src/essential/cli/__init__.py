@@ -8,13 +8,15 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import typer
 
 from essential.cli.terminal import Stopped, say, show_harmless_warnings
-from essential.errors import EssentialError
+from essential.errors import ConfigError, EssentialError
 from essential.registry import broken_so_far
 from essential.version import __version__
 
@@ -35,6 +37,7 @@ _AFTER_CTRL_C = {
         ("demo", "compare", "extract", "features", "data make"), "To continue, run the same command again."
     ),
 }
+_WITH_ADDRESSES = ("--store", "--camera", "--address", "-s", "--set", "--describe")
 # The base of all errors of usage; typer exports only one of them.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -83,6 +86,7 @@ def main() -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     show_harmless_warnings()
     try:
+        _refuse_addresses(sys.argv[1:])
         code = app(standalone_mode=False, prog_name="essential")
         if code == _INTERRUPTED:
             words = " ".join(word for word in sys.argv[1:] if not word.startswith("-"))
@@ -104,6 +108,18 @@ def main() -> None:
     for plugin, reason in broken_so_far().items():
         say(f"note: the plug-in {plugin} is left out: {reason}", err=True)
     sys.exit(code)
+
+
+def _refuse_addresses(words: Sequence[str]) -> None:
+    """Raise a ConfigError for an address in the place of a path, which would make a folder of that name."""
+    for before, word in pairwise(("", *words)):
+        name, _, value = word.partition("=") if word.startswith("--") else (before, "", word)
+        if "://" in value and name not in _WITH_ADDRESSES:
+            shown = f"{value.partition('://')[0]}://..."  # the rest may hold a password
+            raise ConfigError(
+                f"{name} {shown} is an address, and a path of this machine is expected".strip(),
+                remedy="-s data.url=URL reads videos there, --store URL keeps features there; see docs/remote.md",
+            )
 
 
 def _usage_message(error: Any) -> str:

@@ -48,7 +48,7 @@ def extract(
         cluster = ray_cluster(engine, address, workers)
         if cluster:
             refuse_given({"--shard": shard}, "with --engine ray", "leave it out: Ray's workers share all shards")
-        part = parse_shard(shard or "0/1")
+        part = parse_shard("0/1" if shard is None else shard)
         place = [] if store is None else [path_setting("features.store", store)]
         settings = load_config(config, [*(overrides or []), *place])
         folder, broken = run(settings, part=part, progress=terminal_progress(), group=group, cluster=cluster)

@@ -64,7 +64,23 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     refuse_given({"--every": every}, "without --camera", "give both, or neither")
     of_spans = {"--stride": stride, "--shortest": shortest}
     _refuse_wrong_use(form, paths or [], window=window, of_spans=of_spans, sheet=sheet)
-    given = _given(bundle, paths or [])
+    windows = {"window_seconds": window, "stride_seconds": stride, "shortest_seconds": shortest}
+    wanted = None if window is None else windows
+    _label(bundle, paths or [], form, top_k=top_k, windows=wanted, sheet=sheet, overrides=overrides or ())
+
+
+def _label(
+    bundle: Path,
+    paths: list[str],
+    form: Format,
+    *,
+    top_k: int,
+    windows: dict[str, Any] | None,
+    sheet: Path | None,
+    overrides: Sequence[str],
+) -> None:
+    """Print what clips show, or with `windows` the spans of long videos."""
+    given = _given(bundle, paths)
 
     # Here, as torch takes seconds to import.
     from essential.errors import VideoError
@@ -74,21 +90,20 @@ def predict(  # noqa: PLR0913, PLR0917 - each is an option of its own
     from essential.results.formats import counted
 
     found = Expanded(_named(given))
-    learner = VideoLearner.load(bundle, overrides=overrides or ())
+    learner = VideoLearner.load(bundle, overrides=overrides)
     image = None if sheet is None else ContactSheet(learner.classes)
-    windows = {"window_seconds": window, "stride_seconds": stride, "shortest_seconds": shortest}
-    if window is None:
+    if windows is None:
         clips = learner.stream(found, top_k=top_k, with_frames=sheet is not None)
         answered: Iterator[Sequence[Answer]] = ([answer] for answer in clips)
     else:
         answered = _of_long_videos(learner, found, windows)
-    with printer(form, CLIP_COLUMNS if window is None else SPAN_COLUMNS) as show:
+    with printer(form, CLIP_COLUMNS if windows is None else SPAN_COLUMNS) as show:
         videos, lost = _show(answered, show, image)
     if image is not None and sheet is not None:
         image.write(sheet)
         say(f"image: {sheet}" + (f"; {image.left_out} more clips not shown" if image.left_out else ""), err=True)
     nothing = "" if videos else "nothing to label: no path came on standard input"
-    offer = _offer(bundle, paths or [], learner.classes) if window is None else ""
+    offer = _offer(bundle, paths, learner.classes) if windows is None else ""
     for note in filter(None, (found.passed_over.line, nothing, offer)):
         say(note, err=True)
     if lost:

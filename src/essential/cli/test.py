@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from essential.cli.options import BundleFile, FrameRate, Overrides, argument, option, refuse_given
 from essential.cli.span_tests import SpanOptions, print_span_results
 from essential.cli.terminal import say, say_json
+from essential.errors import ConfigError, VideoError
 from essential.protocols.class_names import NONE_OF_THESE
 from essential.shown import named, printable
 
 if TYPE_CHECKING:
     from essential.learner.clip_results import ClipResults, Share
+    from essential.learner.clips import GivenClips
 
 _CLIPS = "Clips as DIR/<class>/*.mp4, of classes that the bundle knows or not; or a file of labelled spans."
 _OVERLAP = "Spans: found from this intersection over union on.  [default: 0.5]"
@@ -52,10 +54,8 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
       essential test actions.bundle test-clips --format json > test.json
       essential test actions.bundle spans.csv --videos recordings --window 2
     """
-    from essential.errors import ConfigError, VideoError
     from essential.files.atomic import refuse_unwritable
     from essential.learner.clips import clips_by_class, refuse_missing
-    from essential.results.formats import counted
 
     if page is not None:
         refuse_unwritable(page)
@@ -67,25 +67,33 @@ def test(  # noqa: PLR0913, PLR0917 - an option each
         print_span_results(bundle, clips, options, form, overrides)
         return
     refuse_given(options.by_name, "without a file of spans", "leave it out, or give a file")
-    given = clips_by_class(clips, split="test")
+    results = _results(bundle, clips_by_class(clips, split="test"), overrides, with_frames=page is not None)
+    if page is not None:
+        results.write_page(page, title=f"{bundle.name} on {clips.name or clips}")
+        say(f"page: {page}", err=True)
+    if form == "json":
+        say_json(results.as_json())
+    else:
+        _print(results, clips)
+    _tell_unread(results)
 
+
+def _results(bundle: Path, given: "GivenClips", overrides: Sequence[str] | None, *, with_frames: bool) -> "ClipResults":
     # Here, as torch takes seconds to import.
     from essential.cli.progress_bar import terminal_progress
     from essential.learner.video_learner import VideoLearner
 
     learner = VideoLearner.load(bundle, overrides=overrides or (), progress=terminal_progress())
-    results = learner.test(given, thumbnail_bytes=0 if page is None else _THUMBNAIL_BYTES)
-    if page is not None:
-        results.write_page(page, title=f"{bundle.name} on {clips.name or clips}")
-    if form == "json":
-        say_json(results.as_json())
-    else:
-        _print(results, clips)
-    if page is not None:
-        say(f"page: {page}", err=True)
+    return learner.test(given, thumbnail_bytes=_THUMBNAIL_BYTES if with_frames else 0)
+
+
+def _tell_unread(results: "ClipResults") -> None:
+    """Name the clips that could not be read, and raise a VideoError if there are any."""
+    from essential.results.formats import counted
+
+    for clip in results.unread:
+        say(f"cannot be read: {clip.path}: {printable(clip.error)}", err=True)
     if results.unread:
-        for clip in results.unread:
-            say(f"cannot be read: {clip.path}: {printable(clip.error)}", err=True)
         total = results.total.clips + results.open_set.clips + len(results.unread)
         raise VideoError(f"{len(results.unread)} of {counted(total, 'clip')} could not be read (see above)")
 

@@ -1,7 +1,7 @@
 """`essential train`: learn every task of a protocol."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from essential.cli.completion import config_names
 from essential.cli.options import Method, Overrides, RunOut, Seed, option
@@ -44,6 +44,21 @@ def train(
         torchrun --nproc-per-node 2 -m essential train --out runs/mine \\
           -s data.root=DIR -s protocol.tasks=4
     """
+    drawn = [] if seed is None else [f"seed={seed}"]
+    changed = [*(overrides or []), *drawn]
+    _train(config, method, changed, out, resume=resume, watch=watch, tensorboard=tensorboard, wandb=wandb)
+
+
+def _train(
+    config: str | None,
+    method: str | None,
+    overrides: list[str],
+    out: Path,
+    *,
+    resume: bool,
+    watch: bool,
+    **trackers: Any,
+) -> None:
     from essential.cli.progress_bar import terminal_progress
     from essential.cli.runs import print_runs, print_skipped, reported, run_name
     from essential.engine.config import load_config, own_config
@@ -56,11 +71,10 @@ def train(
         say(f"warning: {text}", err=True)
 
     with open_process_group() as group:
-        drawn = [] if seed is None else [f"seed={seed}"]
-        settings = load_config(config or own_config(method), [*(overrides or []), *drawn], method=method)
+        settings = load_config(config or own_config(method), overrides, method=method)
         progress = terminal_progress()
         page = WatchPage(out / "report.html", progress) if watch and group.first else None
-        with open_sinks(tensorboard=tensorboard, wandb=wandb, page=page, warn=warn) as sink:
+        with open_sinks(**trackers, page=page, warn=warn) as sink:
             progress = page.progress if page else progress
             record = run(settings, out, resume=resume, progress=progress, group=group, sink=sink)
         if not group.first:

@@ -295,6 +295,7 @@ def test_batch_of_one_and_a_single_clip_per_class(name: str) -> None:
     assert method.predictor(clips_of(torch.tensor([0]))).shape == (1, 3)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_more_than_a_hundred_classes(name: str) -> None:
     training = SHORT.model_copy(update={"batch_size": 64})
     method = build(name, exemplars_per_class=1, **ONE_EPOCH)
@@ -304,6 +305,7 @@ def test_more_than_a_hundred_classes(name: str) -> None:
 
 
 @pytest.mark.parametrize("bits", [32, 4])
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_memory_never_exceeds_its_budget(keeping: str, bits: int, tmp_path: Path) -> None:
     budget = 9000
     method = build(keeping, budget_bytes=budget, exemplars_per_class=50, memory_bits=bits)

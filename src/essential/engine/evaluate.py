@@ -44,9 +44,11 @@ class Predictions:
 
     def __post_init__(self) -> None:
         columns = {"slots": self.slots, "tasks": self.tasks, **named_arrays(self.rankings)}
-        lengths = {name: len(column) for name, column in columns.items() if len(column) != len(self.videos)}
-        if lengths or self.reading not in self.rankings:
-            raise ValueError(f"predictions of {len(self.videos)} videos by {self.reading!r} have the lengths {lengths}")
+        other = {name: len(column) for name, column in columns.items() if len(column) != len(self.videos)}
+        if other:
+            raise ValueError(f"there are {len(self.videos)} videos, and arrays of other lengths: {other}")
+        if self.reading not in self.rankings:
+            raise ValueError(f"there is no reading {self.reading!r}; there are {named([*self.rankings])}")
 
     @property
     def decided(self) -> Ranking:

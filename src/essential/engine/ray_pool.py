@@ -119,6 +119,7 @@ def _connected(address: str | None) -> Iterator[Any]:
             _refuse_unreachable(address)
         ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **settings)
     except (OSError, RuntimeError, ValueError) as error:
+        ray.shutdown()  # it may have begun to join
         head = "give HOST:PORT as `ray start --head` printed it, and have one version of Ray and Python on all machines"
         raise ProcessGroupError(
             f"cannot be used: {' '.join(str(error).split())}",
@@ -160,11 +161,12 @@ class _Place(NamedTuple):
 
 @dataclass(eq=False)
 class _Worker:
-    """An actor, the call that it is busy with if any, where it is as soon as it is set up, and its task's place."""
+    """An actor, the call that it is busy with if any, where it is once it is anywhere, and the place of its task."""
 
     actor: Any
     call: Any
     at: _Place | None = None
+    is_ready: bool = False
     task: int | None = None
 
 
@@ -185,7 +187,7 @@ class _Pool(Generic[Task, Result]):
         self._attempts: Counter[int] = Counter()
         self._refused: dict[str, EssentialError] = {}
         self._stillborn = self._given_up = 0
-        self._last_ready = time.monotonic()
+        self._last_placed = time.monotonic()
         self._gpus, self._cores = 0, 1
 
     def share(self, on_gpus: bool, cores: int | None) -> None:
@@ -228,7 +230,7 @@ class _Pool(Generic[Task, Result]):
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._refused)})"}
         for _ in range(min(wanted, self._left) - len(self.workers)):
             actor = self._actor.options(**options).remote()
-            self.workers.append(_Worker(actor, actor.begin.remote(self._begin, self._cores, __version__)))
+            self.workers.append(_Worker(actor, actor.where.remote()))
 
     def _hand_out(self, worker: _Worker, on_begin: Callable[[int], None]) -> None:
         place = self._again.popleft() if self._again else next(self._new, None)
@@ -243,23 +245,26 @@ class _Pool(Generic[Task, Result]):
         from ray.exceptions import RayError, RayTaskError
 
         try:
-            kind, at, content = self._ray.get(worker.call)
+            kind, content = self._ray.get(worker.call)
         except RayTaskError:
             raise
         except RayError as error:
             return self._bury(worker, error)
         place = worker.task
+        if kind == "where":
+            worker.at = _Place(*content)
+            worker.call = worker.actor.begin.remote(self._begin, self._cores, __version__)
+            return None
         try:
             if kind == "failed":
                 raise content if isinstance(content, EssentialError) else ProcessGroupError(content)
             if place is not None:
                 check(self._tasks[place], content)
         except EssentialError as error:
-            self._refuse_node(worker, _Place(*at), error)
+            self._refuse_node(worker, error)
             return None
-        worker.at, worker.call, worker.task = _Place(*at), None, None
-        if place is None:
-            self._stillborn = 0
+        worker.is_ready, worker.call, worker.task = True, None, None
+        self._stillborn = 0
         return None if place is None else (place, content)
 
     def _bury(self, worker: _Worker, error: Exception) -> tuple[int, Lost] | None:
@@ -267,16 +272,16 @@ class _Pool(Generic[Task, Result]):
         how = " ".join(next(iter(str(error).splitlines()), "").split()).rstrip(".")
         place = worker.task
         self._end(worker)
-        if worker.at is None:
+        if not worker.is_ready:
             self._stillborn += 1
             if self._stillborn == _STILLBORN:
                 self._give_up_one(how)
-            return None
-        self._progress.say(f"a worker on {worker.at.host} died; its task is begun again")
-        if place is None or self._attempts[place] < _ATTEMPTS:
-            return None
-        self._again.remove(place)
-        return place, Lost(f"the worker that did it died ({how}), and so did {_ATTEMPTS - 1} before")
+        elif place is not None:
+            self._progress.say(f"a worker on {_host(worker)} died; its task is begun again")
+            if self._attempts[place] == _ATTEMPTS:
+                self._again.remove(place)
+                return place, Lost(f"the worker that did it died ({how}), and so did {_ATTEMPTS - 1} before")
+        return None
 
     def _end(self, worker: _Worker) -> None:
         """Take a worker out, dead or not; its task, if it had one, is to be begun again."""
@@ -287,7 +292,7 @@ class _Pool(Generic[Task, Result]):
 
     def _give_up_one(self, how: str) -> None:
         self._stillborn = 0
-        if not any(worker.at for worker in self.workers):
+        if not any(worker.is_ready for worker in self.workers):
             raise ProcessGroupError(
                 f"{_STILLBORN} workers in a row died before they could begin ({how})",
                 remedy="check the memory of the cluster's machines, and their logs in /tmp/ray/session_latest/logs",
@@ -295,13 +300,14 @@ class _Pool(Generic[Task, Result]):
         self._given_up += 1
         self._progress.say(f"workers die before they can begin ({how}); one less is used")
 
-    def _refuse_node(self, worker: _Worker, at: _Place, error: EssentialError) -> None:
+    def _refuse_node(self, worker: _Worker, error: EssentialError) -> None:
         """Use a node no more; raise its error if there is no other, or if it has stopped a task on three."""
+        at, place = worker.at, worker.task
+        assert at is not None, "it was asked first of all"
         where = f"node {at.host}" if error.where is None else f"node {at.host}: {error.where}"
         told = self._refused[at.node] = type(error)(error.problem, where=where, remedy=error.remedy)
-        place = worker.task
         # With those that wait for a node, as they might be given this one.
-        for each in [each for each in self.workers if each.at is None or each.at.node == at.node or each is worker]:
+        for each in [each for each in self.workers if each.at is None or each.at.node == at.node]:
             if each is not worker and each.task is not None:
                 self._attempts[each.task] -= 1
             self._end(each)
@@ -313,13 +319,14 @@ class _Pool(Generic[Task, Result]):
 
     def _refuse_to_wait_for_ever(self) -> None:
         if any(worker.at for worker in self.workers):
-            self._last_ready = time.monotonic()
+            self._last_placed = time.monotonic()
             return
-        waited = time.monotonic() - self._last_ready
-        room = f"a node with {self._cores} free CPU cores" + " and a free GPU" * self._gpus
+        waited = time.monotonic() - self._last_placed
+        cores = "a free CPU core" if self._cores == 1 else f"{self._cores} free CPU cores"
+        room = f"a node with {cores}" + " and a free GPU" * self._gpus
         if waited > _PATIENCE_SECONDS:
             raise ProcessGroupError(
-                f"no worker could begin for {waited:.0f} seconds: the Ray cluster has not got {room}",
+                f"there was no room for a worker for {waited:.0f} seconds: the Ray cluster has not got {room}",
                 remedy="see `ray status`; end what else runs there, or give more --workers, of fewer cores each",
             )
         if waited > _SAY_SECONDS:
@@ -338,6 +345,10 @@ def room_for(nodes: Sequence[Node], cores: int, gpus: int) -> int:
     return sum(min(_cores_of(node) // cores, _gpus_of(node) if gpus else _cores_of(node)) for node in nodes)
 
 
+def _host(worker: _Worker) -> str:
+    return "a node" if worker.at is None else worker.at.host
+
+
 def _cores_of(node: Node) -> int:
     return int(node["Resources"].get("CPU", 0))
 
@@ -350,27 +361,30 @@ def _actor_class() -> type:
     """Return the class of a worker. Ray sends it itself, so that a node without this package can say so."""
 
     class Worker:
-        def begin(self, begin: bytes, cores: int, version: str) -> tuple[str, tuple[str, str], Any]:
-            import os
+        def where(self) -> tuple[str, Any]:
             import socket
 
             import ray
 
-            self.at = ray.get_runtime_context().get_node_id(), socket.gethostname()
+            return "where", (ray.get_runtime_context().get_node_id(), socket.gethostname())
+
+        def begin(self, begin: bytes, cores: int, version: str) -> tuple[str, Any]:
+            import os
+
             # Before torch is loaded, as they decide its threads; see `cli.main`.
             os.environ["ESSENTIAL_CORES"] = str(cores)
             os.environ.setdefault("OMP_WAIT_POLICY", "passive")
             try:
                 from essential.engine.ray_pool import attempt, begun
             except ImportError as error:
-                return "failed", self.at, f"it does not have essential {version} ({error})"
+                return "failed", f"it does not have essential {version} ({error})"
             self.attempt = attempt
             kind, self.do = attempt(begun, begin, version)
-            return kind, self.at, self.do if kind == "failed" else None
+            return kind, self.do if kind == "failed" else None
 
-        def work(self, task: Any) -> tuple[str, tuple[str, str], Any]:
-            kind, content = self.attempt(self.do, task)
-            return kind, self.at, content
+        def work(self, task: Any) -> tuple[str, Any]:
+            result: tuple[str, Any] = self.attempt(self.do, task)
+            return result
 
     return Worker
 

@@ -52,7 +52,7 @@ def extract(
     """
     if not 0 <= part[0] < part[1]:
         raise ConfigError(f"shard {part[0]}/{part[1]} does not exist; i/n needs n >= 1 and i from 0 to n - 1")
-    exchange(path)
+    exchange(path, progress)
     store = create_store(path, recipe.provenance())
     wanted = {video_id(video): video for video in videos}
     planned = store.plan_for(list(wanted), shard_videos=config.shard_videos)

@@ -18,7 +18,8 @@ from essential.errors import DataError, StoreError
 from essential.files.atomic import folder_lock, sha256_of_json, write_bytes, write_json
 from essential.files.cache import cache_folder
 from essential.files.untrusted import read_json
-from essential.remote.access import read_range, scheme_of, status_of, tried
+from essential.progress import QUIET, Progress
+from essential.remote.access import scheme_of, status_of, tried
 
 STORE, PLAN = "store.json", "plan.json"
 _MARKER = ".bucket"
@@ -51,8 +52,8 @@ class Mirror:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{folder / _MARKER} is damaged ({error})", remedy=f"delete the folder {folder}") from None
 
-    def exchange(self) -> None:
-        """Fetch what the bucket has and the folder lacks, and put there what only the folder has.
+    def exchange(self, progress: Progress) -> None:
+        """Fetch what the bucket has and the folder lacks, and say how much; put there what only the folder has.
 
         Raises:
             DataError: the bucket is missing, refuses access, or cannot be reached.
@@ -61,13 +62,16 @@ class Mirror:
         with folder_lock(self.folder, name=".exchange-lock", wait=True), ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
             theirs = self._listed()
             if STORE in theirs:
-                self._forget_another(self._content(STORE, theirs[STORE]))
+                self._forget_another(self._content(STORE))
             elif self.met:
                 problem = f"there is no store any more, but its mirror {self.folder} holds one"
                 raise StoreError(problem, where=self.url, remedy="delete that folder, or put its files back there")
             ours = {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in self._files()}
             wanted = {name: size for name, size in theirs.items() if ours.get(name) != size}
-            list(pool.map(self._fetch, wanted, wanted.values()))
+            if wanted:
+                megabytes = sum(wanted.values()) / 1e6
+                progress.say(f"features: {len(wanted):,} files ({megabytes:,.1f} MB) are fetched from {self.url}")
+            list(pool.map(self._fetch, wanted))
             list(pool.map(self.put, ours.keys() - theirs.keys()))
             if not self.met and STORE in ours.keys() | theirs.keys():
                 write_json(self.folder / _MARKER, {"url": self.url, "met": True})
@@ -85,9 +89,8 @@ class Mirror:
         """
         for _ in range(_TRIES):
             try:
-                size, version = status_of(self._at(name))
-                self._fetch(name, size or 0)
-                condition = {**_IN_ONE_REQUEST, "IfMatch": version}
+                condition = {**_IN_ONE_REQUEST, "IfMatch": status_of(self._at(name)).version}
+                self._fetch(name)
             except FileNotFoundError:
                 condition = {**_IN_ONE_REQUEST, "IfNoneMatch": "*"}
             if not change() or self._put_if(name, condition if scheme_of(self.url) == "s3" else {}):
@@ -128,14 +131,14 @@ class Mirror:
         names = {path.removeprefix(top): info["size"] for path, info in found.items()}
         return {name: size for name, size in names.items() if name in (STORE, PLAN) or _SHARD.fullmatch(name)}
 
-    def _content(self, name: str, size: int) -> bytes:
+    def _content(self, name: str) -> bytes:
         try:
-            return read_range(self._at(name), 0, size) if size else b""
+            return bytes(tried(self._at(name), lambda files: files.cat_file(self._at(name))))
         except FileNotFoundError:
             raise StoreError(f"{self._at(name)} was taken away while it was fetched", remedy="run again") from None
 
-    def _fetch(self, name: str, size: int) -> None:
-        write_bytes(self.folder / name, self._content(name, size))
+    def _fetch(self, name: str) -> None:
+        write_bytes(self.folder / name, self._content(name))
 
     def _forget_another(self, content: bytes) -> None:
         """Empty the folder if it mirrors a store that was in the bucket before the one whose `store.json` this is."""
@@ -160,11 +163,11 @@ def refuse_unreachable(url: str) -> None:
         tried(url, lambda files: files.ls(url, detail=False))
 
 
-def exchange(folder: Path) -> None:
+def exchange(folder: Path, progress: Progress = QUIET) -> None:
     """Bring a store's folder and its bucket together, if it mirrors one; see `Mirror.exchange`."""
     mirror = Mirror.of(folder)
     if mirror is not None:
-        mirror.exchange()
+        mirror.exchange(progress)
 
 
 def changed(folder: Path, name: str, change: Callable[[], bool]) -> None:

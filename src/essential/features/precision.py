@@ -1,5 +1,8 @@
 """In which numbers an encoder computes: float32, bfloat16 by torch's autocast, or its linear layers in 8 bits.
 
+In float32 the linear layers' products are of the library that is quick here (`essential.products`). Where that is
+oneDNN, a GELU behind the first layer of an MLP is computed in the same pass.
+
 With int8 the products of linear layers are of whole numbers, and everything else is float32: patches, norms, attention
 between tokens, activations. Weights W (N, K) are rounded once, a row of the input x (M, K) when it comes:
 
@@ -17,17 +20,19 @@ VNNI, and elsewhere multiplies in a loop, which takes a hundred times as long as
 """
 
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import gelu, linear
 from torch.overrides import TorchFunctionMode
 
+from essential import products
 from essential.encoders.base import Encoder
 from essential.errors import ConfigError
 from essential.features.config import Precision
@@ -77,9 +82,42 @@ def refuse_precision(precision: Precision, encoder: Encoder) -> None:
 @contextmanager
 def computing(precision: Precision, encoder: Encoder) -> Iterator[None]:
     """Let the encoder compute in this precision, in this thread; `refuse_precision` comes first."""
-    whole = _EightBits(rounded_layers(encoder)) if precision == "int8" else nullcontext()
-    with torch.autocast(device_of(encoder).type, torch.bfloat16, enabled=precision == "bfloat16"), whole:
+    layers: AbstractContextManager[Any] = nullcontext()
+    if precision == "int8":
+        layers = _EightBits(rounded_layers(encoder))
+    elif precision == "float32" and products.quick_by_onednn():
+        layers = _QuickLinear(encoder)
+    with torch.autocast(device_of(encoder).type, torch.bfloat16, enabled=precision == "bfloat16"), layers:
         yield
+
+
+class _QuickLinear(TorchFunctionMode):
+    """Computes `linear` by `essential.products`, together with the GELU that follows in an MLP of timm's."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        # Loaded with the encoder if it has one.
+        timms = getattr(sys.modules.get("timm.layers.mlp"), "Mlp", ())
+        found: Iterator[Any] = (module for module in encoder.modules() if isinstance(module, timms))
+        self._then_gelu = {
+            id(mlp.fc1.weight)
+            for mlp in found
+            if isinstance(mlp.fc1, nn.Linear) and isinstance(mlp.act, nn.GELU) and mlp.act.approximate == "none"
+        }
+        self._done: Tensor | None = None
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        del types
+        if func is gelu and args[0] is self._done:
+            return args[0]
+        if func is not linear:
+            return func(*args, **(kwargs or {}))
+        if id(args[1]) not in self._then_gelu:
+            return products.linear(*args, **(kwargs or {}))
+        self._done = products.linear_gelu(*args)
+        return self._done
 
 
 class _EightBits(TorchFunctionMode):

@@ -66,7 +66,7 @@ def open_source(
     """
     if config.mode == "live":
         return LiveSource(videos, recipe=recipe, config=config, progress=progress)
-    exchange(store)
+    exchange(store, progress)
     found = look_up(store, videos, recipe.provenance()) if has_store(store) else None
     if found is None or len(found.videos) < len(videos) or found.broken():
         extract(store, videos, recipe=recipe, config=config, progress=progress)

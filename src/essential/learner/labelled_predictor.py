@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,6 +126,6 @@ def _by_parts(
     predictor: Predictor, compute: Callable[..., Tensor], *clips: Tensor
 ) -> Float[np.ndarray, "clips numbers"]:
     """Return what `compute` gives for clips, some of them at once, where the predictor is; in float64."""
-    device = next(iter(predictor.state_dict().values())).device
+    device = next(chain(predictor.parameters(), predictor.buffers())).device
     parts = zip(*(each.split(_AT_ONCE) for each in clips), strict=True)
     return torch.cat([compute(*(each.to(device) for each in part)).double().cpu() for part in parts]).numpy()

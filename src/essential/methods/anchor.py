@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from essential.memory.ledger import LedgerEntry
 from essential.methods.contract import Batch, BatchTable, LossTerm, TaskData
@@ -25,6 +24,7 @@ from essential.methods.exemplars import judge
 from essential.methods.trained import Trained, TrainedConfig, cross_entropy, logits_of
 from essential.models.classifier import ClipClassifier
 from essential.models.growing import Growing
+from essential.products import plain
 from essential.seeded import in_evaluation
 
 # Of logits and slots of a batch, the mean over the batch.
@@ -192,8 +192,7 @@ def mean_over_clips(
     gradients = vmap(grad(of_one_clip), in_dims=(None, 0, 0))
     at_once = max(1, _GRADIENT_NUMBERS_AT_ONCE // sum(value.numel() for value in parameters.values()))
     sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    # The fused attention kernel of the CPU has no rule for vmap, which would loop over the clips instead.
-    with in_evaluation(classifier), sdpa_kernel(SDPBackend.MATH):
+    with in_evaluation(classifier), plain():
         for indices in torch.arange(len(table)).split(at_once):
             batch = table.rows(indices).to(device)
             per_clip = gradients(parameters, batch.features, slots[indices].to(device))
@@ -212,7 +211,7 @@ def accumulated_gradient(
         return objective(functional_call(classifier, parameters, (features,)), slots)
 
     sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    with in_evaluation(classifier):
+    with in_evaluation(classifier), plain():
         for indices in torch.arange(len(table)).split(_VCLIMB_BATCH):
             batch = table.rows(indices).to(device)
             gradient = grad(of_a_batch)(parameters, batch.features, batch.slots)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from essential.models.growing import Growing, GrowingList
 from essential.models.temporal_encoder import TemporalEncoder
 from essential.models.whole_batch import Dropout
+from essential.products import linear
 
 
 class Head(Growing, ABC):
@@ -52,7 +53,7 @@ class GrowingHead(Head):
         self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(rows).to(old)]))
 
     def forward(self, tokens: Float[Tensor, "batch *readings dim"]) -> Float[Tensor, "batch *readings slots"]:
-        return nn.functional.linear(tokens, self.weight, self.bias)
+        return linear(tokens, self.weight, self.bias)
 
 
 class CosineHead(Head):
@@ -92,7 +93,7 @@ class CosineHead(Head):
         """Return the similarity with every slot; the directions of the first `fixed` slots get no gradient."""
         held = fixed * self.proxies
         weight = nn.functional.normalize(torch.cat([self.weight[:held].detach(), self.weight[held:]]), dim=1)
-        cosines = nn.functional.linear(nn.functional.normalize(tokens, dim=1), weight)
+        cosines = linear(nn.functional.normalize(tokens, dim=1), weight)
         if self.proxies == 1:
             return cosines
         by_slot = cosines.unflatten(1, (self.slots, self.proxies))

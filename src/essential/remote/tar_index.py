@@ -128,6 +128,8 @@ def _members(file: "_Ranges", shard: Shard) -> Iterator[tarfile.TarInfo]:
     """Give what a shard holds, and check that it goes on to the end of the archive."""
     with tarfile.open(fileobj=cast(io.BytesIO, file), mode="r:", errors="surrogateescape") as tar:
         while (member := tar.next()) is not None:
+            if member.size < 0:
+                raise _damaged(shard, f"{quoted(member.name)} has {member.size:,} bytes")
             if member.offset_data + member.size > shard.size:
                 raise _cut_short(shard, shard.size)
             yield member
@@ -214,7 +216,7 @@ class _Ranges:
         return place
 
     def read(self, count: int) -> bytes:
-        if count > _LONGEST_READ:
+        if not 0 <= count <= _LONGEST_READ:
             raise tarfile.ReadError(f"a header of {count:,} bytes")
         start = self._place - self._first
         if not 0 <= start <= start + count <= len(self._held):

@@ -4,8 +4,12 @@ torchvision takes a second to import: only augmented views need it.
 """
 
 import platform
+import re
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,17 +122,24 @@ def segment_table(
 
 def transform_identity(pixel_format: PixelFormat, augment: AugmentConfig) -> dict[str, Any]:
     """Return, as JSON values, all that decides how frames become pixels, for a store's provenance."""
-    import torchvision  # a second to load, and needed only here and to augment
-
     return {
         "version": _TRANSFORM_VERSION,
-        "torchvision": torchvision.__version__,
+        "torchvision": _torchvision_version(),
         "size": pixel_format.size,
         "mean": list(pixel_format.mean),
         "std": list(pixel_format.std),
         "interpolation": pixel_format.interpolation,
         "augment": augment.model_dump(mode="json"),
     }
+
+
+def _torchvision_version() -> str:
+    """Return `torchvision.__version__`, which names the build too, without importing it where its file says it."""
+    package = find_spec("torchvision")
+    file = Path(package.origin).with_name("version.py") if package and package.origin else None
+    text = file.read_text(encoding="utf-8") if file and file.is_file() else ""
+    written = re.search(r"^__version__ = '(.+)'$", text, re.MULTILINE)
+    return str(written[1] if written else import_module("torchvision").__version__)
 
 
 def plain_view(
