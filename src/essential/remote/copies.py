@@ -71,11 +71,6 @@ def local_copy(file: str, *, keep: bool = False) -> Iterator[Path]:
     yield copy.path
 
 
-def is_far(file: str) -> bool:
-    """Return whether whoever reads a `Video.file` waits for a server."""
-    return is_remote(file.partition("@")[2] if is_member(file) else file)
-
-
 def remote_size(file: str) -> int | None:
     """Return the bytes of the file that a locator names, None where the server does not say; errors as above."""
     return member_size(file) if is_member(file) else status_of(file).size_bytes
