@@ -34,7 +34,7 @@ from essential.protocols.protocol import Video
 from essential.remote.storage import open_storage
 from essential.video.config import AugmentConfig
 
-_CONTENTS, _VIDEOS, _PER_TAR, _SHARD = 4, 240, 60, 24
+_CONTENTS, _VIDEOS, _PER_TAR, _SHARD = 4, 120, 40, 12
 _TURNS = 3
 _FAR_SECONDS = 0.1
 _START_SECONDS = 60

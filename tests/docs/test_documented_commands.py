@@ -28,6 +28,8 @@ NOT_RUN: Mapping[str, str] = {
     "pip install": "installs from a package index; `test_wheel.py` installs what this project builds",
     "torchrun --nproc-per-node 2": "starts two processes; `end_to_end/test_ranks.py` does the same",
     "torchrun --nnodes 2": "needs two machines",
+    "ray get-auth-token": "makes a token in the reader's home folder",
+    "export RAY_AUTH_MODE": "a variable of the reader's shell",
     "ray start": "starts a cluster that lives on; `engine/test_ray_commands.py` has one of its own",
     "essential extract --config own/essential --store /shared/features/mine --engine ray": "the same",
     "essential compare --config own --methods essential,icarl,slda": "the same",

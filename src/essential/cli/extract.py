@@ -20,7 +20,10 @@ from essential.errors import ConfigError
 
 def extract(
     config: Config,
-    store: Annotated[str | None, option("--store", "DIR", "The store; default: the one that `train` uses.")] = None,
+    store: Annotated[
+        str | None,
+        option("--store", "STORE", "A folder, s3:// or gs://; default: the store that `train` uses."),
+    ] = None,
     shard: Annotated[str | None, option("--shard", "i/n", "Part i (from 0) of n, for n jobs side by side.")] = None,
     engine: Engine = None,
     address: Address = None,

@@ -121,6 +121,8 @@ def _connected(address: str | None) -> Iterator[Any]:
     except (OSError, RuntimeError, ValueError) as error:
         ray.shutdown()  # it may have begun to join
         head = "give HOST:PORT as `ray start --head` printed it, and have one version of Ray and Python on all machines"
+        if "RAY_AUTH_MODE" not in os.environ:
+            head += "; if the cluster asks for a token, have it in ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
         raise ProcessGroupError(
             f"cannot be used: {' '.join(str(error).split())}",
             where=f"the Ray cluster {address}" if address else "Ray on this machine",

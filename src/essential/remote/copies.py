@@ -71,11 +71,6 @@ def local_copy(file: str, *, keep: bool = False) -> Iterator[Path]:
     yield copy.path
 
 
-def is_far(file: str) -> bool:
-    """Return whether whoever reads a `Video.file` waits for a server."""
-    return is_remote(file.partition("@")[2] if is_member(file) else file)
-
-
 def file_here(file: str) -> str | None:
     """Return what is opened on this machine for a `Video.file`: it, or its tar shard; None: it is not there."""
     opened = shard_with(file) if is_member(file) else file
