@@ -12,7 +12,6 @@ from rich.progress import (
     Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -24,10 +23,36 @@ from essential.progress import Progress as ProgressLike
 _LINE_SECONDS = 60.0
 
 
+class _Pace:
+    """How fast a phase goes, from the first that was told of it, which may be an earlier command's, to the last.
+
+    Over all of that time: what other machines do comes in bursts, a shard at once.
+    """
+
+    rate = 0.0
+    _first: tuple[int, float] | None = None
+
+    def tell(self, done: int) -> None:
+        now = time.perf_counter()
+        before, since = self._first = self._first or (done, now)
+        self.rate = (done - before) / (now - since) if now > since else 0.0
+
+    def left(self, count: float) -> str:
+        """Return the time that `count` more steps take."""
+        return str(timedelta(seconds=round(count / self.rate))) if self.rate > 0 else "-:--:--"
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "", style="dim")
+        rate = task.fields["pace"].rate
+        return Text(f"{rate:.1f}/s" if rate > 0 else "", style="dim")
+
+
+class _Left(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(
+            "" if task.remaining is None else task.fields["pace"].left(task.remaining), style="progress.remaining"
+        )
 
 
 class _Notes(ProgressLike):
@@ -55,16 +80,17 @@ class BarProgress(_Notes):
             MofNCompleteColumn(),
             _Rate(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            _Left(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=Terminal(stderr=True),
         )
         self._bars.start()
-        self._bars.add_task(title, total=total or None, note="")
+        self._bars.add_task(title, total=total or None, note="", pace=_Pace())
 
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         if self._bars is not None:
             task = self._bars.tasks[0]
+            task.fields["pace"].tell(done)
             self._bars.update(task.id, completed=done, note=note or task.fields["note"], total=total or task.total)
 
     def finish(self) -> None:
@@ -82,19 +108,14 @@ class LineProgress(_Notes):
         self.finish()
         self._title, self._total, self._done, self._note = title, total, 0, ""
         self._began = self._told = time.perf_counter()
-        # What was done when it was first told: it may be of an earlier command.
-        self._first: tuple[int, float] | None = None
+        self._pace = _Pace()
 
     def advance(self, done: int, note: str = "", *, total: int | None = None) -> None:
         self._done, self._note, self._total = done, note or self._note, total or self._total
-        now = time.perf_counter()
-        self._first = self._first or (done, now)
-        if now - self._told >= _LINE_SECONDS and done < self._total:
-            self._told = now
-            before, since = self._first
-            rate = (done - before) / (now - since) if now > since else 0
-            left = timedelta(seconds=round((self._total - done) / rate)) if rate else "unknown time"
-            self._say(f"{done} of {self._total}, {rate:.1f}/s, {left} left")
+        self._pace.tell(done)
+        if time.perf_counter() - self._told >= _LINE_SECONDS and done < self._total:
+            self._told = time.perf_counter()
+            self._say(f"{done} of {self._total}, {self._pace.rate:.1f}/s, {self._pace.left(self._total - done)} left")
 
     def finish(self) -> None:
         if self._title and self._done:
