@@ -20,6 +20,7 @@ from essential.features.provenance import Recipe
 from essential.features.source import StoredSource, open_source
 from essential.features.store import FeatureStore, Shard
 from essential.protocols.protocol import Video
+from essential.remote.access import filesystem_of
 from seen_progress import SeenProgress
 
 pytestmark = pytest.mark.engines
@@ -235,7 +236,7 @@ def test_machines_that_begin_at_the_same_moment_make_one_store(
 def test_a_server_that_cannot_compare_is_written_to_all_the_same(
     url: str, machine: Any, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = filesystem()
+    files = filesystem_of(url)
     put, asked = files.pipe_file, list[str]()
 
     class NoComparison(Exception):

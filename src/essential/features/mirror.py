@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from essential.errors import DataError, StoreError
+from essential.errors import StoreError
 from essential.files.atomic import folder_lock, sha256_of_json, write_bytes, write_json
 from essential.files.cache import cache_folder
 from essential.files.untrusted import read_json
 from essential.progress import QUIET, Progress
-from essential.remote.access import scheme_of, status_of, tried
+from essential.remote.access import error_code, no_bucket, scheme_of, status_of, tried
 
 STORE, PLAN = "store.json", "plan.json"
 _MARKER = ".bucket"
@@ -104,9 +104,9 @@ class Mirror:
             try:
                 files.pipe_file(self._at(name), content, **condition)
             except OSError as error:
-                if _code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
+                if error_code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
                     return False
-                if _code(error) != "NotImplemented":  # some servers of S3 cannot compare
+                if error_code(error) != "NotImplemented":  # some servers of S3 cannot compare
                     raise
                 files.pipe_file(self._at(name), content)
             return True
@@ -184,12 +184,4 @@ def _bucket_there(url: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        remedy = "make the bucket, or give another one as features.store"
-        raise DataError("there is no such bucket", where=url, remedy=remedy) from None
-
-
-def _code(error: OSError) -> str | None:
-    """Return the code of a server's own error behind one of s3fs."""
-    response: dict[str, Any] = getattr(error.__cause__, "response", None) or {}
-    code: str | None = response.get("Error", {}).get("Code")
-    return code
+        raise no_bucket(url) from None
