@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -55,7 +56,21 @@ def _is_control(one: str) -> bool:
     return category(one) in _NOT_SHOWN and one not in _JOINERS
 
 
-_REPR = reprlib.Repr()
+# A name and password in an address, and what follows its '?', such as a signature; with one slash of two forgotten too.
+_CREDENTIALS = re.compile(r"(?<=:/)(/?)[^\s'\"]*@|(?<=:/)([^\s'\"?]*)\?[^\s'\")]*")
+
+
+def without_credentials(text: str) -> str:
+    """Return a text whose addresses have dots for what may be a credential in them."""
+    return _CREDENTIALS.sub(lambda found: f"{found[1]}...@" if found[2] is None else f"{found[2]}?...", text)
+
+
+class _Repr(reprlib.Repr):
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(without_credentials(x), level)
+
+
+_REPR = _Repr()
 _REPR.maxstring = 120
 _MESSAGE_AT_MOST = 300
 _NAMED_AT_MOST = 5

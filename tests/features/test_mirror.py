@@ -129,6 +129,24 @@ def test_a_shard_that_could_not_be_put_is_put_by_the_next_run(
     assert in_bucket(url) == on_disk(folder)
 
 
+def test_a_plan_that_could_not_be_put_is_not_followed(
+    url: str, machine: Any, videos: list[Video], recipe: Recipe, config: FeaturesConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = machine("first")
+    extract(folder, videos[:1], recipe=recipe, config=config)
+    before = on_disk(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "_put_if", raising(DataError("the network is gone")))
+        with pytest.raises(DataError, match="the network is gone"):
+            extract(folder, videos[1:2], recipe=recipe, config=config)
+    assert on_disk(folder) == before == in_bucket(url), "else a plan of the same size would never come from the bucket"
+    extract(machine("second"), videos[2:3], recipe=recipe, config=config)
+    extract(machine("first"), videos[1:2], recipe=recipe, config=config)
+    assert on_disk(folder) == in_bucket(url)
+    keys = [key for shard in json.loads(in_bucket(url)["plan.json"]) for key in shard["videos"]]
+    assert sorted(keys) == sorted(video.key for video in videos[:3])
+
+
 def test_what_either_side_lost_is_there_again(
     url: str, machine: Any, videos: list[Video], recipe: Recipe, config: FeaturesConfig
 ) -> None:

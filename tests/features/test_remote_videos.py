@@ -203,5 +203,5 @@ def test_a_bucket_without_rights_is_one_error_and_nothing_is_half_written(
 def test_an_address_with_nothing_below_it(server: str, place: str) -> None:
     with pytest.raises(DataError, match=rf"there is no file below {server}/{place}; give the address of the videos"):
         load_listing(DataConfig(kind="folder", url=f"{server}/{place}"))
-    with pytest.raises(DataError, match="there is no file below s3://no-such-bucket"):
+    with pytest.raises(DataError, match="s3://no-such-bucket: there is no such bucket"):
         load_listing(DataConfig(kind="folder", url="s3://no-such-bucket"))

@@ -58,6 +58,8 @@ def test_a_locator_is_never_taken_for_a_path() -> None:
         ("https://h/v?signature=hush", r"https://h/\.\.\. is given with a user name, a query string"),
         ("https://h?signature=hush", r"https://h/\.\.\. is given with"),
         ("https://h/v#hush", r"https://h/\.\.\. is given with"),
+        ("s3://KEY:hush/hush@bucket/v", r"s3://bucket/\.\.\. is given with"),
+        ("s3:/KEY:hush@bucket/v", r"'s3:/...@bucket/v' is no address"),
         ("simplecache::https://me:hush@h/v", "one address is chained to another by '::'"),
         ("ftp://h/v", "'ftp://h/v' is no address that videos are read from; use s3, gs, http, https or file"),
         ("/data/videos", "'/data/videos' is no address"),
@@ -73,6 +75,28 @@ def test_other_addresses_are_refused_and_no_secret_is_shown(url: str, message: s
     with pytest.raises(ConfigError, match=f"data.url: .*{message}") as caught:
         load_config("own/essential", ["data.kind=folder", f"data.url={json.dumps(url)}"])
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "features.store=s3://KEY:hush@bucket/v",
+        "features.store=s3://bucket/v?hush",
+        "features.store=s3:/KEY:hush@bucket/v",
+        "data.url=[s3://KEY:hush@bucket/v]",
+        "data.url: s3://KEY:hush@bucket/v",
+        "data.root=s3:/KEY:hush@bucket/v",
+    ],
+)
+def test_no_setting_that_is_refused_shows_a_credential(setting: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("own/essential", ["data.kind=folder", setting])
+    assert "hush" not in str(caught.value)
+
+
+def test_a_name_with_a_sign_of_a_user_is_an_address_as_well() -> None:
+    for url in ("s3://bucket/a@b", "http://127.0.0.1:80/a@b", "http://[::1]:80/a@b".replace("::", "0:0")):
+        assert open_storage(url).url == url
 
 
 def test_a_url_is_in_the_place_of_the_folder() -> None:
@@ -95,12 +119,13 @@ def test_a_file_url_is_a_folder_of_this_machine(tmp_path: Path) -> None:
     assert (config.url, config.folder) == (None, tmp_path / "my videos")
 
 
-@pytest.mark.parametrize("name", ["s3://bucket/v.mp4", "http://h/v.mp4", "file:///etc/v.mp4"])
+@pytest.mark.parametrize("name", ["s3://bucket/v.mp4", "http://h/v.mp4", "http://me:hush@h/v.mp4", "file:///etc/v.mp4"])
 def test_an_address_inside_a_list_or_manifest_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=f"{re.escape(repr(name))} is an address; give a name .* data.root or data.url"):
+    shown = re.escape(repr(name.replace("me:hush", "...")))
+    with pytest.raises(DataError, match=f"{shown} is an address; give a name .* data.root or data.url"):
         check_names(["v.mp4", name], "the list")
     (tmp_path / "m.csv").write_text(f"path,label,split\n{name},a,train\n")
-    message = rf"m\.csv, line 2.*path {re.escape(repr(name))} is an address; say where the videos are with data\.url"
+    message = rf"m\.csv, line 2.*path {shown} is an address; say where the videos are with data\.url"
     with pytest.raises(DataError, match=message):
         manifest_videos(tmp_path / "m.csv", open_storage("s3://bucket/videos"))
     with pytest.raises(DataError, match=message):

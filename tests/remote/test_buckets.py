@@ -119,6 +119,18 @@ def test_a_server_that_is_not_there_and_a_profile_that_is_not(bucket: str, monke
     type(filesystem()).clear_instance_cache()
 
 
+def test_a_bucket_that_vanishes_is_no_missing_object_and_no_copy_is_left(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for place, kind in ((f"{bucket}/gone.mp4", FileNotFoundError), ("s3://gone/v.mp4", DataError)):
+        # The error is held here, and what it refers to with it.
+        with pytest.raises(kind) as caught, local_copy(place):
+            pass
+        assert not [*tmp_path.iterdir()], caught
+    assert "there is no such bucket" in str(caught.value)
+
+
 def test_an_error_shows_no_name_password_or_signature_of_an_address() -> None:
     text = 'no connection to "http://me:hush@h:1/b/v.mp4?X-Signature=hush&a=b", nor http://h/w'
     with pytest.raises(DataError) as caught, access.explained("s3://bucket/v.mp4"):

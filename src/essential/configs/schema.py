@@ -7,7 +7,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 _LARGEST = 10**18
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# With one slash where the other was forgotten, or a Path took it away.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class Section(BaseModel):
@@ -22,7 +23,8 @@ class Section(BaseModel):
             taken = cls.model_fields[name].annotation if name in cls.model_fields else bool
             if isinstance(value, bool) and bool not in (taken, *get_args(taken)):
                 raise ValueError(f"{name}={str(value).lower()} is not allowed: the setting is not a boolean")
-            if isinstance(value, str) and {taken, *get_args(taken)} & {Path, str} == {Path} and _ADDRESS.match(value):
+            is_path = {taken, *get_args(taken)} & {Path, str} == {Path}
+            if isinstance(value, str | Path) and is_path and ADDRESS.match(str(value)):
                 raise ValueError(
                     f"{name} is given an address, and takes a path here; data.url takes an address of videos, "
                     "features.store that of a store"

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from essential.configs.schema import Section
+from essential.configs.schema import ADDRESS, Section
 from essential.remote.access import checked_url, scheme_of
 
 FeatureType = Literal["float32", "float16"]
@@ -76,7 +76,7 @@ class FeaturesConfig(Section):
     @field_validator("store")
     @classmethod
     def _is_a_place(cls, store: Path | str | None) -> Path | str | None:
-        if store is None or scheme_of(str(store)) is None:
+        if store is None or ADDRESS.match(str(store)) is None:
             return None if store is None else Path(store)
         url = checked_url(str(store))
         if scheme_of(url) not in ("s3", "gs"):

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from essential.errors import DataError, StoreError
-from essential.files.atomic import folder_lock, sha256_of_json, write_bytes, write_json
+from essential.errors import StoreError
+from essential.files.atomic import folder_lock, json_text, sha256_of_json, write_bytes, write_json
 from essential.files.cache import cache_folder
 from essential.files.untrusted import read_json
 from essential.progress import QUIET, Progress
-from essential.remote.access import scheme_of, status_of, tried
+from essential.remote.access import error_code, no_bucket, scheme_of, status_of, tried
 
 STORE, PLAN = "store.json", "plan.json"
 _MARKER = ".bucket"
@@ -82,10 +82,11 @@ class Mirror:
         with _bucket_there(self.url):
             tried(self._at(name), lambda files: files.pipe_file(self._at(name), content))
 
-    def changed(self, name: str, change: Callable[[], bool]) -> None:
-        """Fetch a file, let `change` write it in the folder or say that it need not, and put it into the bucket.
+    def changed(self, name: str, change: Callable[[], Any]) -> None:
+        """Fetch a file, put what `change` makes of it into the bucket, and then into the folder; None: it stays.
 
-        It is done again if another machine has put the file meanwhile.
+        It is made again if another machine has put the file meanwhile. So the folder has what the bucket has or had,
+        whenever the process is killed: the plan only grows, and one of the same size is the same.
         """
         for _ in range(_TRIES):
             try:
@@ -93,20 +94,22 @@ class Mirror:
                 self._fetch(name)
             except FileNotFoundError:
                 condition = {**_IN_ONE_REQUEST, "IfNoneMatch": "*"}
-            if not change() or self._put_if(name, condition if scheme_of(self.url) == "s3" else {}):
+            if (made := change()) is None:
+                return
+            content = json_text(made).encode()
+            if self._put_if(name, content, condition if scheme_of(self.url) == "s3" else {}):
+                write_bytes(self.folder / name, content)
                 return
         raise StoreError(f"{self._at(name)} is changed again and again by other machines", remedy="run again later")
 
-    def _put_if(self, name: str, condition: Mapping[str, Any]) -> bool:
-        content = (self.folder / name).read_bytes()
-
+    def _put_if(self, name: str, content: bytes, condition: Mapping[str, Any]) -> bool:
         def ask(files: Any) -> bool:
             try:
                 files.pipe_file(self._at(name), content, **condition)
             except OSError as error:
-                if _code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
+                if error_code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
                     return False
-                if _code(error) != "NotImplemented":  # some servers of S3 cannot compare
+                if error_code(error) != "NotImplemented":  # some servers of S3 cannot compare
                     raise
                 files.pipe_file(self._at(name), content)
             return True
@@ -170,13 +173,13 @@ def exchange(folder: Path, progress: Progress = QUIET) -> None:
         mirror.exchange(progress)
 
 
-def changed(folder: Path, name: str, change: Callable[[], bool]) -> None:
-    """Let `change` write a file of a store's folder, in its bucket too if it mirrors one; see `Mirror.changed`."""
+def changed(folder: Path, name: str, change: Callable[[], Any]) -> None:
+    """Write the JSON that `change` makes of a store's file, in its bucket too; None: it stays. See `Mirror.changed`."""
     mirror = Mirror.of(folder)
-    if mirror is None:
-        change()
-    else:
+    if mirror is not None:
         mirror.changed(name, change)
+    elif (made := change()) is not None:
+        write_json(folder / name, made)
 
 
 @contextmanager
@@ -184,12 +187,4 @@ def _bucket_there(url: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        remedy = "make the bucket, or give another one as features.store"
-        raise DataError("there is no such bucket", where=url, remedy=remedy) from None
-
-
-def _code(error: OSError) -> str | None:
-    """Return the code of a server's own error behind one of s3fs."""
-    response: dict[str, Any] = getattr(error.__cause__, "response", None) or {}
-    code: str | None = response.get("Error", {}).get("Code")
-    return code
+        raise no_bucket(url) from None

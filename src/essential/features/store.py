@@ -25,7 +25,7 @@ from essential.configs.schema import Section
 from essential.errors import StoreError
 from essential.features.mirror import PLAN, STORE, Mirror, changed
 from essential.features.provenance import differences
-from essential.files.atomic import folder_lock, is_unused, remove_unfinished, sha256_of_json, write_json
+from essential.files.atomic import folder_lock, is_unused, remove_unfinished, sha256_of_json
 from essential.files.sealed import read_sealed, read_sealed_header, write_sealed
 from essential.files.untrusted import parse_json, read_bounded, read_json
 from essential.protocols.protocol import Split, Video
@@ -102,13 +102,11 @@ class FeatureStore:
         if longer == plan:
             return used
 
-        def planned() -> bool:
+        def planned() -> list[dict[str, Any]] | None:
             nonlocal used
             plan = self.plan()
             longer, used = shards_for(plan, wanted, shard_videos=shard_videos, is_done=self.is_done)
-            if longer != plan:
-                write_json(self.path / PLAN, plan_to_json(longer))
-            return longer != plan
+            return None if longer == plan else plan_to_json(longer)
 
         with folder_lock(self.path, name=".plan-lock", wait=True):
             changed(self.path, PLAN, planned)
@@ -173,12 +171,9 @@ class FeatureStore:
 def create_store(path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
     """Open the store at `path`, making it if there is none; see `open_store`."""
 
-    def made() -> bool:
-        is_missing = not has_store(path)
-        if is_missing:
-            content = {"format_version": FORMAT_VERSION, "fingerprint": sha256_of_json(provenance)}
-            write_json(path / STORE, {**content, "provenance": dict(provenance)})
-        return is_missing
+    def made() -> dict[str, Any] | None:
+        content = {"format_version": FORMAT_VERSION, "fingerprint": sha256_of_json(provenance)}
+        return None if has_store(path) else {**content, "provenance": dict(provenance)}
 
     if not has_store(path):
         with folder_lock(path, name=".plan-lock", wait=True):

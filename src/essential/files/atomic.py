@@ -145,10 +145,14 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any, *, indent: int | None = 2) -> None:
-    """Write JSON, without spaces if `indent` is None; refuses NaN and infinities. See `write_bytes`."""
+    """Write JSON; see `json_text` and `write_bytes`."""
+    write_text(path, json_text(content, indent=indent))
+
+
+def json_text(content: Any, *, indent: int | None = 2) -> str:
+    """Return JSON, without spaces if `indent` is None; refuses NaN and infinities."""
     separators = (",", ":") if indent is None else None
-    text = json.dumps(content, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    return json.dumps(content, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def sha256_of_file(path: Path) -> str:

@@ -20,7 +20,7 @@ from essential.protocols.text_files import Line, bytes_of, csv_rows, refuse_repe
 from essential.protocols.video_walk import is_below
 from essential.remote.access import scheme_of
 from essential.remote.storage import Storage, file_at, open_storage
-from essential.shown import nearest
+from essential.shown import nearest, quoted
 
 STORED_LABELS = "videos.csv"
 _NAMED_AT_MOST = 10
@@ -60,7 +60,7 @@ def manifest_videos(path: Path, storage: Storage | None = None) -> list[Video]:
     for line, row in read_table(path, _MANIFEST):
         relative = PurePosixPath(row["path"])
         if scheme_of(row["path"]) is not None:
-            problem = f"path {row['path']!r} is an address"
+            problem = f"path {quoted(row['path'])} is an address"
             raise line.error(problem, f"say where the videos are with data.url, and give paths relative to {root}")
         if relative.is_absolute() or ".." in relative.parts:
             raise line.error(

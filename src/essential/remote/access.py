@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 from essential.errors import DataError, EssentialError
 from essential.extras import require_extra
 from essential.remote.http_files import http_copy, http_range, http_status
+from essential.shown import quoted
 
 Result = TypeVar("Result")
 
@@ -26,6 +27,8 @@ _SCHEMES = {
 _HTTP = ("http", "https")
 SCHEMES = (*_SCHEMES, *_HTTP)
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# A host or bucket, at most with a port.
+_HOST = re.compile(r"(\[[^]/]*\]|[^:/]*)(:[0-9]+)?(/|$)")
 # Of one request, and so of a worker's memory.
 _BLOCK_BYTES = 8 * 2**20
 # s3fs tries five times by itself. With botocore's own attempts and minutes, a server that is silent would take longer
@@ -59,17 +62,18 @@ def checked_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if "::" in url:
         raise ValueError("one address is chained to another by '::'; give the address of the videos alone")
-    if "?" in rest or "#" in rest or "@" in rest.partition("/")[0]:
-        shown = f"{scheme}://{re.split('[?#]', rest.partition('/')[0].rpartition('@')[2])[0]}/..."
+    # A password may hold slashes, as keys of S3 do.
+    if "?" in rest or "#" in rest or "@" in rest.partition("/")[0] or ("@" in rest and not _HOST.match(rest)):
+        host = re.split("[?#/]", rest.rpartition("@")[2])[0]
         raise ValueError(
-            f"{shown} is given with a user name, a query string or a '#', which may hold credentials; give the address "
-            "alone, and the credentials to the machine: see docs/remote.md"
+            f"{scheme}://{host}/... is given with a user name, a query string or a '#', which may hold credentials; "
+            "give the address alone, and the credentials to the machine: see docs/remote.md"
         )
     if scheme.lower() not in SCHEMES:
-        raise ValueError(f"{url!r} is no address that videos are read from; use {', '.join(SCHEMES)} or file")
+        raise ValueError(f"{quoted(url)} is no address that videos are read from; use {', '.join(SCHEMES)} or file")
     host, *parts = rest.rstrip("/").split("/")
     if not host or {"", ".", ".."} & set(parts) or not url.isprintable() or "\\" in url or " " in host:
-        raise ValueError(f"{url!r} is no full address; give one such as s3://bucket/videos")
+        raise ValueError(f"{quoted(url)} is no full address; give one such as s3://bucket/videos")
     return f"{scheme.lower()}://{rest.rstrip('/')}"
 
 
@@ -91,10 +95,14 @@ def filesystem_of(url: str) -> Any:
 
 @contextmanager
 def explained(url: str) -> Iterator[None]:
-    """Turn what goes wrong into a DataError that names the URL; FileNotFoundError stays, for who asks for it."""
+    """Turn what goes wrong into a DataError that names the URL; FileNotFoundError of an object stays, for who asks."""
     try:
         yield
-    except (EssentialError, FileNotFoundError):
+    except EssentialError:
+        raise
+    except FileNotFoundError as error:
+        if error_code(error) == "NoSuchBucket":
+            raise no_bucket(url) from None
         raise
     except Exception as error:
         if _is_refusal(error):
@@ -219,6 +227,20 @@ def no_room(error: OSError) -> DataError:
 def _is_refusal(error: Exception) -> bool:
     """Whether another try is of no use: no right, or no credentials, which each library has its own errors for."""
     return isinstance(error, PermissionError) or re.search("Credential|Profile|Token", type(error).__name__) is not None
+
+
+def no_bucket(url: str) -> DataError:
+    """Return the error for a bucket that is not there, or not any more."""
+    return DataError(
+        "there is no such bucket", where=url, remedy="make the bucket, or give another; what was finished is kept"
+    )
+
+
+def error_code(error: OSError) -> str | None:
+    """Return the code of a server's own error behind one of s3fs."""
+    response: dict[str, Any] = getattr(error.__cause__, "response", None) or {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code
 
 
 def _cause(error: Exception) -> str:

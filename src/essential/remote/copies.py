@@ -38,9 +38,13 @@ class _Copy:
         except OSError as error:
             raise no_room(error) from error
         self._opened = os.fdopen(handle, "wb")  # holds the lock
-        weakref.finalize(self, _remove, self.path, self._opened, self.process)
-        (copy_member if is_member(file) else copy_whole)(file, self._opened)
-        write_block(self._opened, b"", last=True)
+        remove = weakref.finalize(self, _remove, self.path, self._opened, self.process)
+        try:
+            (copy_member if is_member(file) else copy_whole)(file, self._opened)
+            write_block(self._opened, b"", last=True)
+        except BaseException:
+            remove()  # now: the error holds references, for as long as anyone holds it
+            raise
 
 
 # The last copy of each thread that was to be kept.

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from essential.errors import DataError
 from essential.protocols.text_files import Line
 from essential.protocols.video_walk import EXTENSIONS, VideoWalk, is_below
-from essential.shown import named
+from essential.shown import named, quoted
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 # What Label Studio puts before the name of a file that is uploaded, and how it names one on its own disk.
@@ -49,7 +49,7 @@ class VideoPlaces:
         """Return a video's path; DataError if it is not there, is there several times, or is an address."""
         if _ADDRESS.match(name):
             remedy = "fetch it, name it by a path, or leave out its spans"
-            raise line.error(f"the video is an address, {name!r}, and none is opened", remedy)
+            raise line.error(f"the video is an address, {quoted(name)}, and none is opened", remedy)
         relative = PurePosixPath(name.replace("\\", "/"))
         path = self._folder / relative
         if not relative.is_absolute() and ".." not in relative.parts and os.path.isfile(path):  # noqa: PTH113

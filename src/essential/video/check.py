@@ -141,7 +141,8 @@ def check_videos(
     files = list(dict.fromkeys(there))
     run = partial(map_files, workers=workers, seconds_limit=seconds_limit)
     probes = run(probe_listed, files, progress=progress)
-    readable = {file: result for file, result in sorted(probes.items()) if isinstance(result, CheckedFile)}
+    in_order = sorted(probes.items(), key=lambda item: name_below(root, item[0]))
+    readable = {file: result for file, result in in_order if isinstance(result, CheckedFile)}
     sizes = Counter(one.size_bytes for one in readable.values())
     hashes = run(_sha256, [file for file, one in readable.items() if sizes[one.size_bytes] > 1])
     problems = tuple(_problems(protocol, listing, probes, root=root, frames=frames))
