@@ -310,7 +310,7 @@ def test_a_head_that_cannot_be_reached_is_told_at_once(monkeypatch: pytest.Monke
 
 def test_a_machine_on_which_ray_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def init(**_: Any) -> None:
-        raise Exception("The current node timed out during startup.")  # noqa: TRY002  # as Ray does
+        raise Exception("The current node timed out during startup.")  # as Ray does
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)
