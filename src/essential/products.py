@@ -64,8 +64,8 @@ def plain() -> Iterator[None]:
 
 
 def is_plain() -> bool:
-    """Whether torch's own operations alone compute: in `plain`, and where a program is traced to be exported."""
-    return torch.compiler.is_compiling() or _plain.get()
+    """Whether torch's own operations alone compute: in `plain`, and where it chooses types or traces a program."""
+    return torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or _plain.get()
 
 
 def _by_onednn(rows: Tensor, weight: Tensor) -> bool:
@@ -76,7 +76,6 @@ def _by_onednn(rows: Tensor, weight: Tensor) -> bool:
         and quick_by_onednn()
         and rows.dtype == weight.dtype == torch.float32
         and rows.device.type == weight.device.type == "cpu"
-        and not torch.is_autocast_enabled("cpu")
     )
 
 

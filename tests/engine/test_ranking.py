@@ -61,6 +61,16 @@ def test_the_best_slots_are_those_of_a_loop_over_all_scores(kind: str, slots: in
     assert (found.scores.dtype, found.true_scores.dtype) == (np.float32, np.float32)
 
 
+def test_of_slots_as_good_as_the_last_the_first_is_kept_beside_what_is_no_number() -> None:
+    draw = torch.Generator().manual_seed(0)
+    kept = torch.arange(2.0, MOST_RANKED)
+    for _ in range(20):
+        order = torch.randperm(2 * MOST_RANKED, generator=draw)
+        scores = torch.cat([kept, torch.tensor([nan, 1, 1]), torch.zeros(MOST_RANKED - 1)])[order]
+        last = Ranking.of(scores[None], torch.tensor([0])).slots[0, -1]
+        assert last == (scores == 1).nonzero()[0, 0]
+
+
 @pytest.mark.parametrize(("slots", "dtype"), [(1 << 16, np.uint16), ((1 << 16) + 1, np.int32)])
 def test_slots_take_no_more_bits_than_they_need(slots: int, dtype: type[np.integer]) -> None:
     scores = torch.arange(slots).float()[None]

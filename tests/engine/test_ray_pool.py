@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from essential.engine import ray_pool
-from essential.engine.ray_pool import RayCluster, begun, cores_of_each, room_for, run_on_ray
+from essential.engine.ray_pool import RayCluster, begun, cores_of_each, reachable_address, room_for, run_on_ray
 from essential.errors import EssentialError, FileSystemError, ProcessGroupError
 from essential.progress import QUIET
 from essential.video.worker_pool import Lost
@@ -304,3 +304,16 @@ def test_a_head_that_cannot_be_reached_is_told_at_once(monkeypatch: pytest.Monke
         monkeypatch.setenv("RAY_ADDRESS", address)
         with pytest.raises(ProcessGroupError, match=rf"^the Ray cluster {address}: cannot be used: .*refused"):
             list(run_on_ray(abs, [1], cluster=RayCluster(), on_gpus=False, progress=QUIET))
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    assert reachable_address(None) is None
+
+
+def test_a_machine_on_which_ray_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.")  # as Ray does
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ProcessGroupError, match=r"^Ray on this machine: cannot be used: The current node timed out"):
+        list(run_on_ray(abs, [1], cluster=RayCluster(), on_gpus=False, progress=QUIET))

@@ -98,3 +98,11 @@ def test_clips_of_equal_numbers_in_most_places_are_measured() -> None:
     whole = out_of_distribution_of(vectors, slots, vectors[::3], slots[::3])
     assert whole is not None
     assert np.isfinite(whole.scores(vectors)).all()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_equal_clips_are_no_measure(width: int) -> None:
+    # Their mean is exact, but may not be that of their coordinates in a span.
+    one = np.random.default_rng(5).normal(0, 6, (4, width)).astype(np.float32)
+    vectors, slots = np.repeat(one, 7, axis=0), np.repeat(np.arange(4), 7)
+    assert out_of_distribution_of(vectors, slots, vectors[::7], slots[::7]) is None

@@ -59,6 +59,24 @@ def test_what_trains_makes_no_difference_to_the_last_bit(count: int, shared: boo
     assert torch.equal(attend(attention.requires_grad_(False), queries, frames), trained)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_of_no_clips_the_gradients_are_zeros(shared: bool) -> None:
+    attention, queries = _attention(), torch.randn(2, DIM) if shared else torch.randn(0, 2, DIM)
+    read = attend(attention, queries, torch.randn(0, FRAMES, DIM, requires_grad=True))
+    assert not any(each.any() for each in _gradients(read, [*attention.parameters()]))
+
+
+def test_where_torch_chooses_types_the_gradients_are_autograds() -> None:
+    attention, frames = _attention().float(), torch.randn(CLIPS, FRAMES, DIM, dtype=torch.float32, requires_grad=True)
+    queries = torch.randn(2, DIM, dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        read = attend(attention, queries, frames)
+    (gradient,) = torch.autograd.grad(read.float().sum(), frames)
+    (plain,) = torch.autograd.grad(attend(attention, queries, frames).sum(), frames)
+    assert gradient.dtype == torch.float32
+    assert (gradient - plain).norm() < 0.05 * plain.norm()
+
+
 def test_prompts_and_frames_in_one_sequence_are_read_as_the_plain_attention_does() -> None:
     torch.manual_seed(0)
     module = MemoryRetrieval(DIM, frames=FRAMES, kept=2, heads=HEADS, drop_path=0.0, mode="self")

@@ -68,14 +68,14 @@ def refuse_given(options: Mapping[str, object], why: str, remedy: str) -> None:
 
 
 def ray_cluster(engine: str | None, address: str | None, workers: int | None) -> "RayCluster | None":
-    """Return the cluster that the options name; None if this machine alone is to be used."""
-    from essential.engine.ray_pool import RayCluster
+    """Return the cluster that the options name, which is there; None if this machine alone is to be used."""
+    from essential.engine.ray_pool import RayCluster, reachable_address
     from essential.errors import ConfigError
 
     if engine == "ray":
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ConfigError("--engine ray shares the work by itself", remedy="start it without torchrun")
-        return RayCluster(address, workers)
+        return RayCluster(reachable_address(address), workers)
     if engine is not None:
         raise ConfigError(f"--engine {engine!r} is not allowed", remedy="use --engine ray, or leave it out")
     refuse_given({"--address": address, "--workers": workers}, "without --engine ray", "add it")

@@ -51,8 +51,8 @@ def _best(scores: Float[Tensor, "clips slots"], count: int) -> Int[Tensor, "clip
     top = scores.topk(count, dim=1)
     slots = top.indices.sort(dim=1).values
     slots = slots.gather(1, scores.gather(1, slots).sort(dim=1, descending=True, stable=True).indices)
-    # Of scores equal to the last, topk takes any; and nothing equals what is no number.
-    unsure = ((scores >= top.values[:, -1:]).sum(dim=1) != count).nonzero()[:, 0]
+    # Of scores equal to the last, topk takes any. What is no number is not below anything either.
+    unsure = ((~(scores < top.values[:, -1:])).sum(dim=1) != count).nonzero()[:, 0]
     if len(unsure):
         slots[unsure] = scores[unsure].sort(dim=1, descending=True, stable=True).indices[:, :count]
     return slots

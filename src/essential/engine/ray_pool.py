@@ -97,17 +97,17 @@ def run_on_ray(
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
     """Join the cluster, or start one of this machine alone; end what was started."""
-    require_extra("ray", "ray", of="--engine ray")
     # Nothing is reported to anybody; a worker without a GPU sees none.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    require_extra("ray", "ray", of="--engine ray")
     import ray
 
     _refuse_to_print()
     if ray.is_initialized():  # by the calling script
         yield ray
         return
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = reachable_address(address)
     settings: dict[str, Any] = {"address": address}
     if address is None:
         from essential.features.cores import cpu_cores
@@ -115,19 +115,10 @@ def _connected(address: str | None) -> Iterator[Any]:
         settings = {"address": "local", "num_cpus": cpu_cores(), "include_dashboard": False}
         settings["object_store_memory"] = _RESULT_BYTES
     try:
-        if address is not None:
-            _refuse_unreachable(address)
         ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **settings)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a plain one, too, where a node is slow to start
         ray.shutdown()  # it may have begun to join
-        head = "give HOST:PORT as `ray start --head` printed it, and have one version of Ray and Python on all machines"
-        if "RAY_AUTH_MODE" not in os.environ:
-            head += "; if the cluster asks for a token, have it in ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
-        raise ProcessGroupError(
-            f"cannot be used: {' '.join(str(error).split())}",
-            where=f"the Ray cluster {address}" if address else "Ray on this machine",
-            remedy=head if address else "see the logs in /tmp/ray/session_latest/logs",
-        ) from error
+        raise _unusable(address, error) from error
     try:
         yield ray
     finally:
@@ -139,6 +130,34 @@ def _refuse_to_print() -> None:
     from ray._private import worker
 
     worker._worker_logs_enabled = False
+
+
+def reachable_address(address: str | None) -> str | None:
+    """Return the address of the cluster that is to be joined; None for one of this machine alone.
+
+    Raises:
+        ConfigError: Ray is not installed.
+        ProcessGroupError: there is no cluster at the address.
+    """
+    require_extra("ray", "ray", of="--engine ray")
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    if address is not None:
+        try:
+            _refuse_unreachable(address)
+        except (OSError, ValueError) as error:
+            raise _unusable(address, error) from error
+    return address
+
+
+def _unusable(address: str | None, error: Exception) -> ProcessGroupError:
+    head = "give HOST:PORT as `ray start --head` printed it, and have one version of Ray and Python on all machines"
+    if "RAY_AUTH_MODE" not in os.environ:
+        head += "; if the cluster asks for a token, have it in ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
+    return ProcessGroupError(
+        f"cannot be used: {' '.join(str(error).split())}",
+        where=f"the Ray cluster {address}" if address else "Ray on this machine",
+        remedy=head if address else "see the logs in /tmp/ray/session_latest/logs",
+    )
 
 
 def _refuse_unreachable(address: str) -> None:

@@ -139,13 +139,13 @@ def out_of_distribution_of(
 ) -> OutOfDistribution | None:
     """Return means and covariance of exemplars and held-out clips, and the threshold; None if they are too few.
 
-    All is computed in coordinates of the clips' span: a vector often has far more numbers than there are clips.
+    Covariances are of coordinates in the clips' span: a vector often has far more numbers than there are clips.
     """
     clips = torch.from_numpy(np.concatenate([vectors, held_out])).double()
     width = clips.shape[1]
     basis = torch.linalg.qr(clips.T).Q if len(clips) < width else torch.eye(width, dtype=clips.dtype)
     along, slots = clips @ basis, np.concatenate([slots, held_out_slots])
-    whole = _fitted(along, slots, width=width)
+    whole = _fitted(clips, slots, basis)
     if whole is None or not len(held_out):
         return None
     # How many of its class stand before each; -1 for exemplars, which are in every fold.
@@ -156,7 +156,7 @@ def out_of_distribution_of(
         kept = folds != fold
         # A class whose only clip is left out has no mean to be near to.
         known = ~kept & np.isin(slots, slots[kept])
-        part = _fitted(along[kept], slots[kept], width=width)
+        part = _fitted(clips[kept], slots[kept], basis)
         if part is not None and known.any():
             distances.append(squared_distances(along[known] @ part.whitening, part.means).amin(dim=1).sqrt())
     if not distances:
@@ -173,8 +173,8 @@ class _Within(NamedTuple):
     outside: float
 
 
-def _fitted(clips: Float[Tensor, "clips rank"], slots: Slots, *, width: int) -> _Within | None:
-    """Return means and covariance of vectors of `width` numbers; None where no class has two clips that differ."""
+def _fitted(clips: Float[Tensor, "clips width"], slots: Slots, basis: Float[Tensor, "width rank"]) -> _Within | None:
+    """Return means and covariance; None where no class has two clips that differ."""
     known, places, counts = (torch.from_numpy(of) for of in np.unique(slots, return_inverse=True, return_counts=True))
     if not len(known):
         return None
@@ -183,8 +183,10 @@ def _fitted(clips: Float[Tensor, "clips rank"], slots: Slots, *, width: int) -> 
     # A clip is nearer to a mean that it is part of.
     enlarged = (counts / (counts - 1).clamp(min=1)).sqrt()[places]
     apart = ((clips - means[places]) * enlarged[:, None])[several]
+    # Not of coordinates, whose rounding tells equal clips apart.
     if not apart.any():
         return None
+    width, apart = clips.shape[1], apart @ basis
     covariance = apart.T @ apart / len(apart)
     fourth = float(apart.square().sum(dim=1).square().sum())
     shrinkage = ledoit_wolf(covariance, fourth, clips=len(apart), width=width)
@@ -193,4 +195,4 @@ def _fitted(clips: Float[Tensor, "clips rank"], slots: Slots, *, width: int) -> 
     identity = torch.eye(len(covariance), dtype=covariance.dtype)
     lower = torch.linalg.cholesky((1 - shrinkage) * covariance + outside * identity)
     whitening = torch.linalg.solve_triangular(lower, identity, upper=False).T
-    return _Within(means @ whitening, whitening, outside)
+    return _Within(means @ basis @ whitening, whitening, outside)

@@ -196,7 +196,7 @@ def _through_pooled(
     """Write the values' gradient, and return those of the weights and of the frames, where frames were pooled first."""
     rows = gradient.flatten(0, 1).transpose(0, 1)
     torch.bmm(rows.mT, pooled.flatten(0, 1).transpose(0, 1), out=to_values)
-    of_pooled = (rows @ of_values).transpose(0, 1).reshape(len(frames), -1, frames.shape[-1])
+    of_pooled = (rows @ of_values).transpose(0, 1).reshape(pooled.shape).flatten(1, 2)
     of_weights = (of_pooled @ frames.mT).view(weights.shape)
     return of_weights, weights.flatten(1, 2).mT @ of_pooled
 
