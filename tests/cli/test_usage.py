@@ -153,9 +153,9 @@ def test_without_a_command_there_is_help(arguments: list[str], essential: Essent
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["train", "--out", "s3://bucket/run"], "--out s3://... is an address, and a path of this machine is expected"),
+        (["train", "--out", "s3://bucket/run"], "--out s3://... is an address, and a path is expected"),
         (["features", "merge", "--into=gs://bucket/store", "part"], "--into gs://... is an address"),
-        (["predict", "a.bundle", "https://user:word@host/v.mp4"], "https://... is an address"),
+        (["predict", "a.bundle", "https://user:word@host/v.mp4"], "error: https://... is an address"),
         (["train", "--out", "x", "-s", "data.root=s3://bucket"], "root is given an address, and takes a path here"),
     ],
 )

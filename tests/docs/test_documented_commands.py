@@ -204,7 +204,7 @@ def test_all_that_is_not_run_is_there_and_most_is_run() -> None:
     not_run = [line for block, line in skipped if not block.is_script]
     assert len(typed) >= 80
     # As many as there are now: who writes one more into a document decides here that it is not run.
-    assert len(not_run) <= 55
+    assert len(not_run) <= 57
     of_ours, ours_not_run = (sum(line.startswith("essential ") for line in lines) for lines in (typed, not_run))
     assert 6 * ours_not_run <= of_ours
 

@@ -117,8 +117,8 @@ def _refuse_addresses(words: Sequence[str]) -> None:
         if "://" in value and name not in _WITH_ADDRESSES:
             shown = f"{value.partition('://')[0]}://..."  # the rest may hold a password
             raise ConfigError(
-                f"{name} {shown} is an address, and a path of this machine is expected".strip(),
-                remedy="-s data.url=URL reads videos there, --store URL keeps features there; see docs/remote.md",
+                f"{name if name.startswith('-') else ''} {shown} is an address, and a path is expected".strip(),
+                remedy="-s data.url=URL says where a run's videos are, --store URL its features, --camera URL a camera",
             )
 
 
