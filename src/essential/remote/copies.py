@@ -81,6 +81,11 @@ def file_here(file: str) -> str | None:
     return opened if opened is not None and os.path.exists(opened) else None  # noqa: PTH110
 
 
+def is_far(file: str) -> bool:
+    """Return whether whoever reads a `Video.file` waits for a server."""
+    return is_remote(file.partition("@")[2] if is_member(file) else file)
+
+
 def remote_size(file: str) -> int | None:
     """Return the bytes of the file that a locator names, None where the server does not say; errors as above."""
     return member_size(file) if is_member(file) else status_of(file).size_bytes
