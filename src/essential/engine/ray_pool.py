@@ -419,6 +419,7 @@ def begun(begin: bytes, version: str) -> Callable[[Any], Any]:
             f"it has essential {__version__}, and the command runs {version}",
             remedy=f"install essential-video=={version} on all machines of the cluster",
         )
+    # Sent by the command itself over Ray, which sends all that it calls in this form; never from a file.
     work: Callable[[Any], Any] = pickle.loads(begin)()
     return work
 

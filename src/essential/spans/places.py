@@ -11,9 +11,9 @@ from urllib.parse import unquote
 from essential.errors import DataError
 from essential.protocols.text_files import Line
 from essential.protocols.video_walk import EXTENSIONS, VideoWalk, is_below
+from essential.remote.access import scheme_of
 from essential.shown import named, quoted
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 # What Label Studio puts before the name of a file that is uploaded, and how it names one on its own disk.
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 _LOCAL_FILE = "?d="
@@ -47,7 +47,7 @@ class VideoPlaces:
 
     def find(self, name: str, line: Line) -> Path:
         """Return a video's path; DataError if it is not there, is there several times, or is an address."""
-        if _ADDRESS.match(name):
+        if scheme_of(name) is not None:
             remedy = "fetch it, name it by a path, or leave out its spans"
             raise line.error(f"the video is an address, {quoted(name)}, and none is opened", remedy)
         relative = PurePosixPath(name.replace("\\", "/"))
