@@ -6,6 +6,7 @@ notice at their next call.
 
 import datetime
 import hashlib
+import importlib
 import json
 import os
 import socket
@@ -46,6 +47,7 @@ def open_process_group() -> Iterator[ProcessGroup]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
         yield SingleProcess()
         return
+    _import_before_group()
     gpus, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % gpus)
@@ -155,6 +157,15 @@ class Ranks(ProcessGroup):
             if host == socket.gethostname() and not _runs(process):
                 return f"rank {rank} (process {process})"
         return None
+
+
+def _import_before_group() -> None:
+    """Import what takes the group of its moment as a default argument, and then keeps it alive to the exit.
+
+    The first step of an optimizer imports it. A group that is alive at the exit has threads, and a thread that needs
+    the interpreter after its end aborts the process, which has finished its work by then.
+    """
+    importlib.import_module("torch.distributed.nn.functional")
 
 
 def _end(*_: object) -> NoReturn:
