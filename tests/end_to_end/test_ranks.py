@@ -68,6 +68,36 @@ def test_two_processes_extract_and_train_as_one_does(one_process: Path, small_da
     assert epochs.count("epoch") == 4 * (6 + 4)
 
 
+_RANK_THAT_STEPS = """
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from essential.engine.ranks import open_process_group
+
+def threads():
+    return set(os.listdir("/proc/self/task"))
+
+weight, before = torch.ones(8, requires_grad=True), threads()
+with open_process_group() as group:
+    weight.grad = group.all_reduce(torch.ones(8))
+    torch.optim.AdamW([weight]).step()
+    inside = threads()
+Path(sys.argv[1], str(group.rank)).write_text(f"{inside > before} {threads() <= before}")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are listed in /proc")
+def test_no_thread_of_a_group_outlives_it(tmp_path: Path) -> None:
+    """One that did would abort the process now and then, when the interpreter ends before the thread."""
+    (tmp_path / "rank.py").write_text(_RANK_THAT_STEPS)
+    ended = run_ranks(tmp_path, program=[str(tmp_path / "rank.py")])
+    assert ended.returncode == 0, ended.stderr
+    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["True True"] * 2
+
+
 @pytest.mark.parametrize(("ranks_before", "ranks_after"), [(1, 3), (2, 1)])
 def test_a_run_goes_on_with_another_number_of_ranks(
     one_process: Path, small_data: Path, tmp_path: Path, ranks_before: int, ranks_after: int
