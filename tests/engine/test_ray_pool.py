@@ -120,6 +120,16 @@ def test_each_worker_is_set_up_once_and_each_task_is_done_once(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_worker_does_its_next_task_while_its_result_is_used(tmp_path: Path) -> None:
+    running = run_on_ray(
+        partial(begin_squares, tmp_path), range(2), cluster=RayCluster(None, 1), on_gpus=False, progress=QUIET
+    )
+    assert next(running) == (0, 0)
+    wait_for(tmp_path, "task-1-0")
+    assert [*running] == [(1, 1)]
+
+
+@pytest.mark.usefixtures("cluster")
 def test_the_task_of_a_worker_that_died_is_begun_again_and_no_other(tmp_path: Path) -> None:
     notes = SeenProgress()
     results = done_on_ray(partial(begin_deaths, tmp_path, 3, 2), range(6), progress=notes)

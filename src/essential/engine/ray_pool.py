@@ -222,9 +222,7 @@ class _Pool(Generic[Task, Result]):
     ) -> Generator[tuple[int, Result | Lost], None, None]:
         while self._left:
             self._start_workers()
-            for worker in self.workers:
-                if worker.call is None:
-                    self._hand_out(worker, on_begin)
+            self._hand_out(on_begin)
             busy = {worker.call: worker for worker in self.workers if worker.call is not None}
             if not busy:
                 time.sleep(_LOOK_SECONDS)
@@ -233,6 +231,8 @@ class _Pool(Generic[Task, Result]):
                 answer = self._answer(busy[call], check) if busy[call] in self.workers else None
                 if answer is not None:
                     self._left -= 1
+                    # First: what is done with the answer may take as long as a write to the disk.
+                    self._hand_out(on_begin)
                     yield answer
             self._refuse_to_wait_for_ever()
 
@@ -253,13 +253,15 @@ class _Pool(Generic[Task, Result]):
             actor = self._actor.options(**options).remote()
             self.workers.append(_Worker(actor, actor.where.remote()))
 
-    def _hand_out(self, worker: _Worker, on_begin: Callable[[int], None]) -> None:
-        place = self._again.popleft() if self._again else next(self._new, None)
-        if place is not None:
-            if not self._attempts[place]:
-                on_begin(place)
-            self._attempts[place] += 1
-            worker.task, worker.call = place, worker.actor.work.remote(self._tasks[place])
+    def _hand_out(self, on_begin: Callable[[int], None]) -> None:
+        """Give each worker that has nothing to do a task, while there are any."""
+        for worker in [worker for worker in self.workers if worker.call is None]:
+            place = self._again.popleft() if self._again else next(self._new, None)
+            if place is not None:
+                if not self._attempts[place]:
+                    on_begin(place)
+                self._attempts[place] += 1
+                worker.task, worker.call = place, worker.actor.work.remote(self._tasks[place])
 
     def _answer(self, worker: _Worker, check: Callable[[Task, Result], None]) -> tuple[int, Result | Lost] | None:
         """Take in what a worker's call gave; return its task's place and result, if it had one and it is done."""
