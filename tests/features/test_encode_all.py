@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
@@ -88,21 +87,23 @@ def test_one_list_after_the_other_is_encoded_as_if_alone_by_the_same_processes(
         [(asked[2], wide)],
     ]
     processes = []
-    with closing(VideoEncoder(lists[0], recipe=recipe, config=config)) as encoder:
-        for number, items in enumerate(lists):
-            if workers and number == 2:
-                os.kill(processes[-1][0], signal.SIGKILL)
-            encoded, alone = dict(encoder.encode(items)), dict(encode_each(items, recipe=recipe, config=config))
-            assert sorted(encoded) == [*range(len(items))]
-            for place, one in encoded.items():
-                assert one.note == alone[place].note
-                assert one.note.key == items[place][0].key
-                assert one.frame_count == alone[place].frame_count
-                assert np.array_equal(one.features, alone[place].features)  # type: ignore[arg-type]
-            processes.append(sorted(process.pid or 0 for process in active_children()))
+    encoder = VideoEncoder(lists[0], recipe=recipe, config=config)
+    for number, items in enumerate(lists):
+        if workers and number == 2:
+            os.kill(processes[-1][0], signal.SIGKILL)
+        encoded, alone = dict(encoder.encode(items)), dict(encode_each(items, recipe=recipe, config=config))
+        assert sorted(encoded) == [*range(len(items))]
+        for place, one in encoded.items():
+            assert one.note == alone[place].note
+            assert one.note.key == items[place][0].key
+            assert one.frame_count == alone[place].frame_count
+            assert np.array_equal(one.features, alone[place].features)  # type: ignore[arg-type]
+        processes.append(sorted(process.pid or 0 for process in active_children()))
     assert [len(pids) for pids in processes] == [workers] * len(lists)
     assert processes[0] == processes[1]
     assert processes[2] == processes[3]
     # Of the two the one that was killed, and no other, is replaced.
     assert len({*processes[1]} & {*processes[2]}) == max(0, workers - 1)
+    # As a worker of Ray ends it.
+    del encoder
     assert not active_children()

@@ -38,6 +38,7 @@ _PATIENCE_SECONDS = 900.0
 _RESULT_BYTES = 256 * 2**20
 _SAY_SECONDS = 20.0
 _CONNECT_SECONDS = 10.0
+_END_SECONDS = 5.0
 
 
 class RayCluster(NamedTuple):
@@ -70,7 +71,8 @@ def run_on_ray(
     Close the generator to end the workers.
 
     Args:
-        begin: called once in each worker, with its share of the cores as `cpu_cores`; returns what does a task there.
+        begin: called once in each worker, with its share of the cores as `cpu_cores`; returns what does a task there,
+            and is deleted when no task is left.
         on_gpus: one worker on each GPU, if the cluster has any.
         cores: of each worker; None: as many as there are for it.
         progress: is told of workers and nodes that fail.
@@ -235,6 +237,9 @@ class _Pool(Generic[Task, Result]):
                     self._hand_out(on_begin)
                     yield answer
             self._refuse_to_wait_for_ever()
+        # They are killed next, and would leave behind what they hold on disk, such as copies of videos.
+        ending = [worker.actor.end.remote() for worker in self.workers if worker.is_ready]
+        self._ray.wait(ending, num_returns=len(ending), timeout=_END_SECONDS)
 
     def _nodes(self) -> list[Node]:
         """Return the nodes that live, compute and may be used."""
@@ -408,6 +413,9 @@ def _actor_class() -> type:
         def work(self, task: Any) -> tuple[str, Any]:
             result: tuple[str, Any] = self.attempt(self.do, task)
             return result
+
+        def end(self) -> None:
+            del self.do
 
     return Worker
 

@@ -139,7 +139,7 @@ class ClipEncoder:
 
 
 class VideoEncoder:
-    """Reads and encodes one list of videos after the other; the processes that read stay until it is closed.
+    """Reads and encodes one list of videos after the other; the processes that read stay until it is closed or deleted.
 
     Args:
         widest: of the lists the one of the most views, and among these the longest.
@@ -152,13 +152,14 @@ class VideoEncoder:
         self._clips = ClipEncoder(
             recipe.encoder, frames=recipe.frames, batch_clips=config.batch_clips, precision=recipe.precision
         )
-        self._asked, self._waiting = 0, deque[Item]()
+        self._asked = 0
+        waiting = self._waiting = deque[Item]()
         self._every = read_each(
-            iter(self._waiting.popleft, None),
+            iter(waiting.popleft, None),
             widest=widest,
             config=config,
             workers=sharing.workers,
-            is_next_known=lambda: bool(self._waiting),
+            is_next_known=lambda: bool(waiting),  # without `self`, which it would keep
         )
 
     def encode(self, items: Sequence[Item]) -> Iterator[tuple[int, EncodedVideo]]:
