@@ -193,14 +193,15 @@ def test_a_cluster_of_another_version_of_ray_is_refused(cluster: Any, monkeypatc
 
 def test_a_node_that_would_make_other_features_is_refused(small_data: Path, tmp_path: Path) -> None:
     config = small_config("finetune", small_data, tmp_path)
-    provenance = open_workspace(config, QUIET).recipe().provenance()
-    assert _begin(config, provenance)
+    recipe = open_workspace(config, QUIET).recipe()
+    provenance, shard = recipe.provenance(), [(Video("a", "", "b", "train"), recipe.request((0,)))]
+    assert _begin(config, provenance, shard)
     there = provenance["decoder"]["pyav"]
     asked = {**provenance, "decoder": {**provenance["decoder"], "pyav": "1.0"}}
     with pytest.raises(
         StoreError, match=rf"features that .* be others:\n  decoder\.pyav: {there} there, 1\.0 here; in"
     ):
-        _begin(config, asked)
+        _begin(config, asked, shard)
 
 
 def test_a_node_that_does_not_find_a_video_that_is_there_is_refused(small_data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,25 @@ def begin_on_bad_nodes(folder: Path, bad: Sequence[str] | None, error: Exception
     return work
 
 
+def begin_to_hold(folder: Path) -> Callable[[int], int]:
+    """Hold what makes a file when it is deleted."""
+
+    def hold() -> Generator[None, None, None]:
+        try:
+            yield
+        finally:
+            (folder / f"ended-{os.getpid()}").touch()
+
+    held, square = hold(), begin_squares(folder, ("worker-*", 2))
+    next(held)
+
+    def work(number: int) -> int:
+        assert held.gi_frame is not None
+        return square(number)
+
+    return work
+
+
 def counted(folder: Path, what: str) -> Counter[str]:
     """Return how often each worker or task began."""
     return Counter("-".join(path.name.split("-")[:2]) for path in folder.glob(f"{what}-*"))
@@ -117,6 +136,22 @@ def test_each_worker_is_set_up_once_and_each_task_is_done_once(tmp_path: Path) -
     assert len(counted(tmp_path, "worker")) == 2
     assert set(counted(tmp_path, "task").values()) == {1}
     assert {path.read_text() for path in tmp_path.glob("task-*")} == {node["NodeID"] for node in ray.nodes()}
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_the_workers_hold_is_deleted_before_they_are_killed(tmp_path: Path) -> None:
+    assert done_on_ray(partial(begin_to_hold, tmp_path), range(4)) == {number: number**2 for number in range(4)}
+    assert len(counted(tmp_path, "ended")) == 2
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_does_its_next_task_while_its_result_is_used(tmp_path: Path) -> None:
+    running = run_on_ray(
+        partial(begin_squares, tmp_path), range(2), cluster=RayCluster(None, 1), on_gpus=False, progress=QUIET
+    )
+    assert next(running) == (0, 0)
+    wait_for(tmp_path, "task-1-0")
+    assert [*running] == [(1, 1)]
 
 
 @pytest.mark.usefixtures("cluster")

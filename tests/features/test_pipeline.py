@@ -16,7 +16,7 @@ from torch import Tensor
 from essential.errors import DataError, StoreError
 from essential.features import cores, pipeline
 from essential.features.config import FeaturesConfig
-from essential.features.cores import Sharing, torch_threads
+from essential.features.cores import torch_threads
 from essential.features.extract import extract
 from essential.features.pipeline import ClipEncoder, read_each
 from essential.features.provenance import Recipe
@@ -151,7 +151,7 @@ def test_workers_run_ahead_but_only_so_far(
     ahead = []
 
     items = [(video, recipe.request((0, 1))) for video in videos]
-    for place, read in read_each(items, config=config, sharing=Sharing(workers=2, threads=1)):
+    for place, read in read_each(items, widest=items, config=config, workers=2):
         assert read.clips is not None
         assert torch.equal(read.clips, read_views(videos[place], recipe.request((0, 1))).clips)
         time.sleep(0.05)
@@ -172,7 +172,7 @@ def test_workers_of_large_clips_are_few_unless_it_is_said_how_many(
     for room in (3 * of_each, 3 * of_each - 1, 1):
         monkeypatch.setattr(pipeline, "_MOST_BYTES", room)
         items, config = [(video, request) for video in videos], FeaturesConfig(workers=given)
-        assert list(read_each(items, config=config, sharing=Sharing(workers=given or 8, threads=1))) == []
+        assert list(read_each(items, widest=items, config=config, workers=given or 8)) == []
     assert begun == expected
 
 

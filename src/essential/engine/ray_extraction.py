@@ -8,12 +8,12 @@ from typing import Any
 
 from essential.engine.ray_pool import RayCluster, run_on_ray
 from essential.engine.settings import RunConfig, choose_device
-from essential.engine.turns import turn
 from essential.engine.workspace import Workspace, open_encoder, recipe_of
 from essential.errors import DataError, StoreError
+from essential.features.cores import torch_threads
 from essential.features.extract import EncodeShards
-from essential.features.pipeline import EncodedVideo, Item, encode_each
-from essential.features.provenance import Recipe, differences
+from essential.features.pipeline import EncodedVideo, Item, VideoEncoder
+from essential.features.provenance import differences
 from essential.progress import QUIET, Progress
 from essential.remote.copies import file_here
 from essential.video.worker_pool import Lost
@@ -48,8 +48,9 @@ def _encode_on_ray(
         EssentialError: as of `run_on_ray`.
     """
     starts = [0, *accumulate(map(len, shards))]
+    widest = max(shards, key=lambda shard: (len(shard[0][1].view_numbers), len(shard)), default=())
     running = run_on_ray(
-        partial(_begin, config, provenance),
+        partial(_begin, config, provenance, widest),
         shards,
         cluster=cluster,
         on_gpus=config.training.device != "cpu",
@@ -73,7 +74,7 @@ def _encode_on_ray(
         )
 
 
-def _begin(config: RunConfig, provenance: Mapping[str, Any]) -> Callable[[_Shard], list[EncodedVideo]]:
+def _begin(config: RunConfig, provenance: Mapping[str, Any], widest: _Shard) -> Callable[[_Shard], list[EncodedVideo]]:
     """Load the encoder in a worker, and return what encodes a shard there."""
     recipe = recipe_of(config, open_encoder(config, choose_device(config.training.device), QUIET))
     different = differences(recipe.provenance(), provenance, "there", "here")
@@ -83,12 +84,13 @@ def _begin(config: RunConfig, provenance: Mapping[str, Any]) -> Callable[[_Shard
             f"features that are made on it would be others:\n  {lines}",
             remedy="install the same versions on all machines of the cluster",
         )
-    return partial(_encode, config, recipe)
+    with torch_threads(config.training.threads):
+        encoder = VideoEncoder(widest, recipe=recipe, config=config.features)
+    return partial(_encode, encoder)
 
 
-def _encode(config: RunConfig, recipe: Recipe, shard: _Shard) -> list[EncodedVideo]:
-    with turn(config.training.threads), closing(encode_each(shard, recipe=recipe, config=config.features)) as every:
-        encoded = dict(every)
+def _encode(encoder: VideoEncoder, shard: _Shard) -> list[EncodedVideo]:
+    encoded = dict(encoder.encode(shard))
     return [encoded[place] for place in range(len(shard))]
 
 

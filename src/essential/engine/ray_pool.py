@@ -38,6 +38,7 @@ _PATIENCE_SECONDS = 900.0
 _RESULT_BYTES = 256 * 2**20
 _SAY_SECONDS = 20.0
 _CONNECT_SECONDS = 10.0
+_END_SECONDS = 5.0
 
 
 class RayCluster(NamedTuple):
@@ -70,7 +71,8 @@ def run_on_ray(
     Close the generator to end the workers.
 
     Args:
-        begin: called once in each worker, with its share of the cores as `cpu_cores`; returns what does a task there.
+        begin: called once in each worker, with its share of the cores as `cpu_cores`; returns what does a task there,
+            and is deleted when no task is left.
         on_gpus: one worker on each GPU, if the cluster has any.
         cores: of each worker; None: as many as there are for it.
         progress: is told of workers and nodes that fail.
@@ -222,9 +224,7 @@ class _Pool(Generic[Task, Result]):
     ) -> Generator[tuple[int, Result | Lost], None, None]:
         while self._left:
             self._start_workers()
-            for worker in self.workers:
-                if worker.call is None:
-                    self._hand_out(worker, on_begin)
+            self._hand_out(on_begin)
             busy = {worker.call: worker for worker in self.workers if worker.call is not None}
             if not busy:
                 time.sleep(_LOOK_SECONDS)
@@ -233,8 +233,13 @@ class _Pool(Generic[Task, Result]):
                 answer = self._answer(busy[call], check) if busy[call] in self.workers else None
                 if answer is not None:
                     self._left -= 1
+                    # First: what is done with the answer may take as long as a write to the disk.
+                    self._hand_out(on_begin)
                     yield answer
             self._refuse_to_wait_for_ever()
+        # They are killed next, and would leave behind what they hold on disk, such as copies of videos.
+        ending = [worker.actor.end.remote() for worker in self.workers if worker.is_ready]
+        self._ray.wait(ending, num_returns=len(ending), timeout=_END_SECONDS)
 
     def _nodes(self) -> list[Node]:
         """Return the nodes that live, compute and may be used."""
@@ -253,13 +258,15 @@ class _Pool(Generic[Task, Result]):
             actor = self._actor.options(**options).remote()
             self.workers.append(_Worker(actor, actor.where.remote()))
 
-    def _hand_out(self, worker: _Worker, on_begin: Callable[[int], None]) -> None:
-        place = self._again.popleft() if self._again else next(self._new, None)
-        if place is not None:
-            if not self._attempts[place]:
-                on_begin(place)
-            self._attempts[place] += 1
-            worker.task, worker.call = place, worker.actor.work.remote(self._tasks[place])
+    def _hand_out(self, on_begin: Callable[[int], None]) -> None:
+        """Give each worker that has nothing to do a task, while there are any."""
+        for worker in [worker for worker in self.workers if worker.call is None]:
+            place = self._again.popleft() if self._again else next(self._new, None)
+            if place is not None:
+                if not self._attempts[place]:
+                    on_begin(place)
+                self._attempts[place] += 1
+                worker.task, worker.call = place, worker.actor.work.remote(self._tasks[place])
 
     def _answer(self, worker: _Worker, check: Callable[[Task, Result], None]) -> tuple[int, Result | Lost] | None:
         """Take in what a worker's call gave; return its task's place and result, if it had one and it is done."""
@@ -406,6 +413,9 @@ def _actor_class() -> type:
         def work(self, task: Any) -> tuple[str, Any]:
             result: tuple[str, Any] = self.attempt(self.do, task)
             return result
+
+        def end(self) -> None:
+            del self.do
 
     return Worker
 

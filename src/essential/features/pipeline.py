@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from essential.encoders.base import Encoder
 from essential.errors import DataError, VideoError
 from essential.features.config import FeaturesConfig, Precision
-from essential.features.cores import Sharing, device_of, share_cores, torch_threads
+from essential.features.cores import device_of, share_cores, torch_threads
 from essential.features.precision import computing
 from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
@@ -137,6 +138,66 @@ class ClipEncoder:
             yield place, np.stack([self._features.popleft() for _ in range(clips)])
 
 
+class VideoEncoder:
+    """Reads and encodes one list of videos after the other; the processes that read stay until it is closed or deleted.
+
+    Args:
+        widest: of the lists the one of the most views, and among these the longest.
+    """
+
+    def __init__(self, widest: Sequence[Item], *, recipe: Recipe, config: FeaturesConfig) -> None:
+        views = max(len(request.view_numbers) for _, request in widest)
+        sharing = share_cores(config.workers, recipe=recipe, views=views)
+        self._recipe, self._threads = recipe, sharing.threads
+        self._clips = ClipEncoder(
+            recipe.encoder, frames=recipe.frames, batch_clips=config.batch_clips, precision=recipe.precision
+        )
+        self._asked = 0
+        waiting = self._waiting = deque[Item]()
+        self._every = read_each(
+            iter(waiting.popleft, None),
+            widest=widest,
+            config=config,
+            workers=sharing.workers,
+            is_next_known=lambda: bool(waiting),  # without `self`, which it would keep
+        )
+
+    def encode(self, items: Sequence[Item]) -> Iterator[tuple[int, EncodedVideo]]:
+        """Yield the place of each video with what became of it; see `encode_each`."""
+        under_way: dict[int, ReadVideo] = {}
+
+        def finished(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, EncodedVideo]]:
+            for number, features in complete:
+                _, note, frame_count = under_way.pop(number)
+                yield number - first, EncodedVideo(self._stored(features, note), note, frame_count)
+
+        first = self._asked
+        self._asked += len(items)
+        self._waiting += items
+        with torch_threads(self._threads):
+            for number, read in islice(self._every, len(items)):
+                if read.clips is None:
+                    yield number - first, EncodedVideo(None, read.note)
+                else:
+                    under_way[number] = read._replace(clips=None)
+                    yield from finished(self._clips.add(number, read.clips))
+            yield from finished(self._clips.finish())
+
+    def close(self) -> None:
+        """End the processes that read."""
+        self._every.close()
+
+    def _stored(self, features: VideoFeatures, note: VideoNote) -> VideoFeatures:
+        with np.errstate(over="ignore"):
+            stored: VideoFeatures = features.astype(self._recipe.dtype)
+        if not np.isfinite(stored).all():
+            raise DataError(
+                f"the encoder {self._recipe.encoder.name} gave features of {note.key} that are not finite as "
+                f"{self._recipe.dtype}; use features.dtype=float32, or another encoder"
+            )
+        return stored
+
+
 def encode_each(
     items: Sequence[Item], *, recipe: Recipe, config: FeaturesConfig
 ) -> Generator[tuple[int, EncodedVideo], None, None]:
@@ -145,59 +206,48 @@ def encode_each(
     They come in the order of the items, but for videos that take very long, or are broken. Close the generator to end
     its processes. Errors as in `read_each`; a DataError too if a feature is not finite.
     """
-    if not items:
-        return
-    encoder = ClipEncoder(
-        recipe.encoder, frames=recipe.frames, batch_clips=config.batch_clips, precision=recipe.precision
-    )
-    under_way: dict[int, ReadVideo] = {}
-
-    def finished(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, EncodedVideo]]:
-        for place, features in complete:
-            _, note, frame_count = under_way.pop(place)
-            with np.errstate(over="ignore"):
-                stored = features.astype(recipe.dtype)
-            if not np.isfinite(stored).all():
-                raise DataError(
-                    f"the encoder {recipe.encoder.name} gave features of {note.key} that are not finite as "
-                    f"{recipe.dtype}; use features.dtype=float32, or another encoder"
-                )
-            yield place, EncodedVideo(stored, note, frame_count)
-
-    views = max(len(request.view_numbers) for _, request in items)
-    sharing = share_cores(config.workers, recipe=recipe, views=views)
-    with closing(read_each(items, config=config, sharing=sharing)) as every:
-        for place, read in every:
-            if read.clips is None:
-                yield place, EncodedVideo(None, read.note)
-            else:
-                under_way[place] = read._replace(clips=None)
-                yield from finished(encoder.add(place, read.clips))
-    with torch_threads(sharing.threads):
-        yield from finished(encoder.finish())
+    if items:
+        with closing(VideoEncoder(items, recipe=recipe, config=config)) as encoder:
+            yield from encoder.encode(items)
 
 
 def read_each(
-    items: Sequence[Item], *, config: FeaturesConfig, sharing: Sharing
+    items: Iterable[Item],
+    *,
+    widest: Sequence[Item],
+    config: FeaturesConfig,
+    workers: int,
+    is_next_known: Callable[[], bool] = lambda: True,
 ) -> Generator[tuple[int, ReadVideo], None, None]:
     """Read the views asked for of each video, in worker processes, and yield the place of each with what was read.
 
     A video that kills its worker twice, or that takes too long, is broken; see `run_tasks`. The workers write pixels
     into memory set aside for as many videos as may be under way: clips are written over when the next is asked for.
 
+    Args:
+        items: any number of videos; see `reading`.
+        widest: all of them, or as many as are asked for at once, with the one of the most views.
+        workers: how many processes, where `config` does not say and videos are on a disk.
+        is_next_known: see `run_tasks`.
+
     Raises:
         DataError: a video cannot be read for want of open files or a healthy disk, or no worker can begin.
     """
-    if not items:
+    if not widest:
         return
-    largest = max((request for _, request in items), key=lambda request: len(request.view_numbers))
-    workers = min(sharing.workers, len(items))
+    largest = max((request for _, request in widest), key=lambda request: len(request.view_numbers))
     if config.workers is None:
-        workers = min(workers * (_WHILE_ONE_WAITS if is_far(items[0][0].file) else 1), len(items))
         bytes_of_each = 4 * int(np.prod(_clips_shape(largest))) * in_flight(1)
+        workers *= _WHILE_ONE_WAITS if is_far(widest[0][0].file) else 1
         workers = min(workers, max(1, _MOST_BYTES // bytes_of_each))
-    with torch_threads(sharing.threads):
-        yield from reading(items, largest=largest, workers=workers, config=config, identify=_identity)
+    yield from reading(
+        items,
+        largest=largest,
+        workers=min(workers, len(widest)),
+        config=config,
+        identify=_identity,
+        is_next_known=is_next_known,
+    )
 
 
 def reading(

@@ -9,7 +9,7 @@ import numpy as np
 
 from essential.errors import StoreError
 from essential.features.config import FeaturesConfig
-from essential.features.cores import Sharing, decoders
+from essential.features.cores import decoders
 from essential.features.extract import extract, view_numbers
 from essential.features.index import Located, look_up, refuse_broken, refuse_changed, refuse_missing
 from essential.features.mirror import exchange
@@ -140,7 +140,7 @@ class LiveSource(FeatureSource):
         self._recipe = recipe
         items = [(video, recipe.request((0,))) for video in videos]
         short = ShortClips(recipe.frames_read)
-        with closing(read_each(items, config=config, sharing=Sharing(decoders(config.workers), 1))) as every:
+        with closing(read_each(items, widest=items, config=config, workers=decoders(config.workers))) as every:
             for done, (_, read) in enumerate(every, 1):
                 self.skipped |= _broken([read.note])
                 short.add(read.frame_count)
