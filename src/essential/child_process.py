@@ -4,6 +4,7 @@ Each has a pipe to itself: one that is killed while it holds a lock, or half-way
 standard library's pools break as a whole.
 """
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -144,6 +145,8 @@ def _run(connection: "Connection[Any, Any]", begin: Begin, prepare: Prepare | No
     signal(SIGINT, SIG_IGN)
     signal(SIGTERM, SIG_DFL)
     end_with_parent()
+    # What the parent had stays: to collect it here takes 0.2 s, and copies the memory that a forked process shares.
+    gc.freeze()
     with suppress(EOFError, ConnectionError):
         try:
             content, work = begin(lambda step: connection.send(("progress", step)))
