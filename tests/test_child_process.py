@@ -68,6 +68,26 @@ def test_requests_are_done_in_their_order(start_method: StartMethod) -> None:
         assert process.receive(0) is None
 
 
+def test_requests_are_prepared_before_those_that_wait_are_begun(tmp_path: Path) -> None:
+    prepared: list[int] = []
+
+    def work(_: int) -> list[int]:
+        while not (tmp_path / "sent").exists():
+            time.sleep(0.001)
+        return [*prepared]
+
+    process = ChildProcess(partial(begin, work), "fork", prepared.append)
+    process.start()
+    try:
+        for number in range(3):
+            process.send(number)
+        (tmp_path / "sent").touch()
+        said = [received(process) for _ in range(7)]
+        assert [content for kind, content in said if kind == "done"][1:] == [[0, 1, 2]] * 2
+    finally:
+        process.end()
+
+
 def test_progress_comes_before_the_result() -> None:
     def counting(say: Say) -> tuple[None, Callable[[Any], object]]:
         say("loading")

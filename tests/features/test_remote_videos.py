@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ import pytest
 
 from buckets import bucket_server, filesystem, without_rights
 from essential.errors import DataError, StoreError
+from essential.features import pipeline
 from essential.features.config import FeaturesConfig
 from essential.features.extract import extract
 from essential.features.index import locate, read_index
+from essential.features.pipeline import Item, reading
 from essential.features.provenance import Recipe
 from essential.features.store import open_store
 from essential.protocols.protocol import Listing, Video
 from essential.protocols.source import DataConfig, load_listing
 from essential.remote import access, storage
+from essential.video.views import ViewRequest, Views, read_views
 from official_lists import write_ucf101
 from web_server import WebServer, web_server
 
@@ -129,6 +133,33 @@ def test_the_shards_are_those_of_local_files(
     assert broken["there"].keys() == {"bad", "gone"}
     assert broken["there"]["gone"] == "there is no such file"
     assert content(tmp_path / "there") == content(tmp_path / "here")
+
+
+def test_a_process_fetches_videos_while_it_reads_another(
+    web: WebServer, tmp_path: Path, videos: list[Video], recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "copies").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
+    request = recipe.request((0,))
+
+    def items() -> Iterator[Item]:
+        for number, video in enumerate(videos[:4]):
+            (tmp_path / f"drawn-{number}").touch()
+            yield video._replace(file=f"{web.url}/{video.key}"), request
+
+    def awaiting_another(video: Video, request: ViewRequest) -> Views:
+        # The process has been told of the first three by now; when it begins the second, of the third too.
+        while not (tmp_path / "drawn-3").exists():
+            time.sleep(0.001)
+        while video.key == videos[1].key and len([*(tmp_path / "copies").iterdir()]) == 1:
+            time.sleep(0.001)
+        return read_views(video, request)
+
+    monkeypatch.setattr(pipeline, "read_views", awaiting_another)
+    config = FeaturesConfig(video_seconds_limit=60)
+    every = reading(items(), largest=request, workers=1, config=config, identify=None, far=True)
+    assert [(place, read.note.broken) for place, read in every] == [(place, None) for place in range(4)]
+    assert not [*(tmp_path / "copies").iterdir()]
 
 
 def test_a_server_that_fails_breaks_no_video(

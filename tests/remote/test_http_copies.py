@@ -1,7 +1,10 @@
 """Copies of files behind HTTP: whole or not at all, whatever the connection, the server and this machine's disk do."""
 
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 from essential.errors import DataError
 from essential.remote import access, http_files
 from essential.remote.access import read_range, status_of, write_block
-from essential.remote.copies import local_copy, remove_leftovers
+from essential.remote.copies import fetch_ahead, local_copy, remove_leftovers
 from web_server import WebServer, web_server
 
 CONTENT = np.random.default_rng(0).bytes(1000)
@@ -51,6 +54,25 @@ def test_one_request_gets_a_file_which_keeps_its_extension(server: WebServer, co
     (server.root / "other.avi").write_bytes(b"other")
     with local_copy(f"{server.url}/other.avi") as other:
         assert [*copies.iterdir()] == [other], "the one before is not kept"
+    assert not [*copies.iterdir()]
+
+
+def test_what_was_fetched_ahead_is_asked_for_once(
+    server: WebServer, copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A process that is forked of this one must not wait for the threads of this one.
+    monkeypatch.setattr("essential.remote.copies._fetching", cache(ThreadPoolExecutor))
+    for _ in range(2):
+        for _ in range(2):
+            fetch_ahead(f"{server.url}/{AT}")
+        while not server.asked:
+            time.sleep(0.001)
+        with local_copy(f"{server.url}/{AT}", keep=True) as path:
+            assert path.read_bytes() == CONTENT
+    fetch_ahead(f"{server.url}/gone.mp4")
+    with pytest.raises(FileNotFoundError), local_copy(f"{server.url}/gone.mp4"):
+        pass
+    assert [asked[1] for asked in server.asked] == [NAME, "gone.mp4"]
     assert not [*copies.iterdir()]
 
 

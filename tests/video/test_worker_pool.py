@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +52,8 @@ def test_every_task_is_done_once(tmp_path: Path, workers: int) -> None:
     assert done(tmp_path) == list(range(20))
 
 
-def test_no_more_than_agreed_are_under_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prepare", [None, abs])
+def test_no_more_than_agreed_are_under_way(tmp_path: Path, prepare: Callable[[int], int] | None) -> None:
     drawn = taken = 0
     ahead = []
 
@@ -63,14 +64,16 @@ def test_no_more_than_agreed_are_under_way(tmp_path: Path) -> None:
             ahead.append(drawn - taken)
             yield number
 
-    running = run_tasks(partial(square, tmp_path), tasks(), workers=2, start="fork", seconds_limit=NEVER_SECONDS)
+    running = run_tasks(
+        partial(square, tmp_path), tasks(), workers=2, start="fork", seconds_limit=NEVER_SECONDS, prepare=prepare
+    )
     for place, result in running:
         assert result == place**2
         # The one yielded last counts: it was drawn, and is not taken back before the next is asked for.
         time.sleep(0.005)
         taken += 1
     assert taken == 20
-    assert max(ahead) == in_flight(2)
+    assert max(ahead) == in_flight(2, prepared=prepare is not None)
 
 
 def test_a_task_whose_process_was_killed_is_done_by_the_next(tmp_path: Path) -> None:

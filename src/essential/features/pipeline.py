@@ -28,7 +28,7 @@ from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.files.given import absence
 from essential.protocols.protocol import Video
-from essential.remote.copies import is_far, remote_size
+from essential.remote.copies import fetch_ahead, is_far, remote_size
 from essential.remote.storage import is_remote
 from essential.video.frame_folder import VideoIdentity, identity_of, identity_of_whole, size_of
 from essential.video.frames import refuse_machines_fault
@@ -40,8 +40,6 @@ _CPU_CLIPS, _GPU_CLIPS = 1, 32
 _GPU_FRAMES = 256
 # Of memory for what workers read, unless it is said how many there are: five views of 64 frames take 240 MiB.
 _MOST_BYTES = 4 * 2**30
-# Workers where one would do on a disk: a server far away is waited for longer than a short clip is decoded.
-_WHILE_ONE_WAITS = 4
 
 Clips = Float[Tensor, "views read 3 size size"]
 VideoFeatures = Float[np.ndarray, "views frames dim"]
@@ -236,9 +234,9 @@ def read_each(
     if not widest:
         return
     largest = max((request for _, request in widest), key=lambda request: len(request.view_numbers))
+    far = is_far(widest[0][0].file)
     if config.workers is None:
-        bytes_of_each = 4 * int(np.prod(_clips_shape(largest))) * in_flight(1)
-        workers *= _WHILE_ONE_WAITS if is_far(widest[0][0].file) else 1
+        bytes_of_each = 4 * int(np.prod(_clips_shape(largest))) * in_flight(1, prepared=far)
         workers = min(workers, max(1, _MOST_BYTES // bytes_of_each))
     yield from reading(
         items,
@@ -247,6 +245,7 @@ def read_each(
         config=config,
         identify=_identity,
         is_next_known=is_next_known,
+        far=far,
     )
 
 
@@ -258,6 +257,7 @@ def reading(
     config: FeaturesConfig,
     identify: _Identify,
     is_next_known: Callable[[], bool] = lambda: True,
+    far: bool = False,
 ) -> Generator[tuple[int, ReadVideo], None, None]:
     """Read videos as they are asked for, and yield the place of each with what was read; see `read_each`.
 
@@ -266,6 +266,7 @@ def reading(
         largest: what is read of a video, at most: no item asks for more views, or for other frames or pixels.
         workers: how many processes; 0 reads in this one.
         is_next_known: see `run_tasks`.
+        far: whether a server is waited for: each process fetches some videos while it reads others.
     """
     if not workers:
         for place, (video, wanted) in enumerate(items):
@@ -274,7 +275,7 @@ def reading(
     if any(largest.view_numbers):
         # Once, for all that are forked of this process: each would take a second to load it, to augment.
         import_module("torchvision.transforms.v2")
-    slots = _Slots(largest, count=in_flight(workers), start=config.worker_start)
+    slots = _Slots(largest, count=in_flight(workers, prepared=far), start=config.worker_start)
     running = run_tasks(
         partial(_read_into, slots.memory, slots.size, identify),
         slots.assigned(items),
@@ -282,6 +283,7 @@ def reading(
         start=config.worker_start,
         seconds_limit=config.video_seconds_limit,
         is_next_known=is_next_known,
+        prepare=_fetch_ahead if far else None,
     )
     with closing(running):
         for place, result in running:
@@ -318,6 +320,10 @@ class _Slots:
 
     def release(self, place: int) -> None:
         self._free.append(self.taken.pop(place)[2])
+
+
+def _fetch_ahead(task: _SlotItem) -> None:
+    fetch_ahead(task[0].file)
 
 
 def _read_into(memory: Any, size: int, identify: _Identify, task: _SlotItem) -> ReadVideo:

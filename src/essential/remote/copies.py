@@ -10,7 +10,9 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -49,6 +51,8 @@ class _Copy:
 
 # The last copy of each thread that was to be kept.
 _kept = threading.local()
+# What `fetch_ahead` began, by file.
+_coming: dict[str, Future[_Copy]] = {}
 
 
 @contextmanager
@@ -66,13 +70,19 @@ def local_copy(file: str, *, keep: bool = False) -> Iterator[Path]:
     if not is_remote(file):
         yield Path(file)
         return
-    copy: _Copy | None = getattr(_kept, "copy", None)
-    # A forked process has its parent's copies too, for as long as the parent keeps them.
-    if copy is None or copy.file != file or copy.process != os.getpid():
-        _kept.copy = copy = None  # the old one goes first
-        copy = _copied(file)
+    copy = _kept_copy(file)
+    if copy is None:
+        _kept.copy = None  # the old one goes first
+        coming = _coming.pop(file, None)
+        copy = _copied(file) if coming is None else coming.result()
     _kept.copy = copy if keep else None
     yield copy.path
+
+
+def fetch_ahead(file: str) -> None:
+    """Begin to fetch a file that this thread will read by `local_copy`, unless it is here; errors are told there."""
+    if is_remote(file) and file not in _coming and _kept_copy(file) is None:
+        _coming[file] = _fetching().submit(_copied, file)
 
 
 def file_here(file: str) -> str | None:
@@ -94,6 +104,17 @@ def remote_size(file: str) -> int | None:
 def remove_leftovers() -> None:
     """Remove the copies of processes that have ended."""
     remove_unlocked(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
+
+
+@cache
+def _fetching() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor()
+
+
+def _kept_copy(file: str) -> _Copy | None:
+    copy: _Copy | None = getattr(_kept, "copy", None)
+    # A forked process has its parent's copies too, for as long as the parent keeps them.
+    return copy if copy is not None and copy.file == file and copy.process == os.getpid() else None
 
 
 def _copied(file: str) -> _Copy:

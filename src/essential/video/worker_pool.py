@@ -9,7 +9,7 @@ from functools import partial
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
-from essential.child_process import ChildDied, ChildProcess, Say, StartMethod
+from essential.child_process import ChildDied, ChildProcess, Prepare, Say, StartMethod
 from essential.errors import DataError
 from essential.progress import QUIET, Progress
 from essential.remote.copies import remove_leftovers
@@ -17,8 +17,9 @@ from essential.remote.copies import remove_leftovers
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Tasks that a process holds, with the one it works on: it need not wait while the parent is busy.
-_EACH = 2
+# Tasks that a process holds, with the one it works on: it need not wait while the parent is busy. Tasks are prepared
+# where a server is waited for, longer than a short clip is decoded.
+_EACH, _EACH_PREPARED = 2, 5
 # How often a task is begun. A process may have been killed for lack of memory, which is not its task's fault.
 _ATTEMPTS = 2
 # How often to look for a further task, while processes work and some could take one.
@@ -32,9 +33,9 @@ class Lost:
     reason: str
 
 
-def in_flight(workers: int) -> int:
+def in_flight(workers: int, *, prepared: bool = False) -> int:
     """Return how many tasks at most are drawn and not yet yielded with their results."""
-    return _EACH * workers
+    return (_EACH_PREPARED if prepared else _EACH) * workers
 
 
 def run_tasks(
@@ -45,6 +46,7 @@ def run_tasks(
     start: StartMethod,
     seconds_limit: float,
     is_next_known: Callable[[], bool] = lambda: True,
+    prepare: Prepare | None = None,
 ) -> Generator[tuple[int, Result | Lost], None, None]:
     """Do `work` on each task in `workers` processes, and yield the place of each with its result.
 
@@ -60,6 +62,7 @@ def run_tasks(
         workers: how many processes at most, one at least; they start as tasks come.
         is_next_known: whether the next task, or the end of `tasks`, can be had without waiting. While it cannot,
             results are yielded; it is waited for when nothing else is left to do.
+        prepare: called with each task in the process that will do it, ahead of time; see `ChildProcess`.
 
     Raises:
         DataError: a process ended before it could take a task; nothing can be done then.
@@ -69,7 +72,9 @@ def run_tasks(
         for place, task in enumerate(tasks):
             yield place, task if isinstance(task, Lost) else work(task)
         return
-    pool = _Pool(work, workers=workers, start=start, seconds_limit=seconds_limit)
+    each = in_flight(1, prepared=prepare is not None)
+    new_worker = partial(_Worker, work, start, prepare)
+    pool: _Pool[Task, Result] = _Pool(new_worker, workers=workers, each=each, seconds_limit=seconds_limit)
     try:
         yield from pool.results(tasks, is_next_known)
     finally:
@@ -100,8 +105,8 @@ def map_files(
 class _Worker(ChildProcess):
     """A process, the places of the tasks that it holds, in order, and when it began the first, if it did."""
 
-    def __init__(self, work: Callable[[Any], object], start: StartMethod) -> None:
-        super().__init__(partial(_begin, work), start)
+    def __init__(self, work: Callable[[Any], object], start: StartMethod, prepare: Prepare | None) -> None:
+        super().__init__(partial(_begin, work), start, prepare)
         self.places: deque[int] = deque()
         self.begun: float | None = None
 
@@ -120,13 +125,11 @@ def _begin(work: Callable[[Any], object], _: Say) -> tuple[None, Callable[[Any],
 
 
 class _Pool(Generic[Task, Result]):
-    def __init__(
-        self, work: Callable[[Task], Result], *, workers: int, start: StartMethod, seconds_limit: float
-    ) -> None:
+    def __init__(self, new_worker: Callable[[], _Worker], *, workers: int, each: int, seconds_limit: float) -> None:
         self.workers: list[_Worker] = []
-        self._new_worker = partial(_Worker, work, start)
+        self._new_worker = new_worker
         self._seconds_limit = seconds_limit
-        self._most_workers, self._most_out = workers, in_flight(workers)
+        self._most_workers, self._each, self._most_out = workers, each, each * workers
         # By place: the tasks that are drawn and not taken back, and the results among them.
         self._out: dict[int, Task | Lost] = {}
         self._done: dict[int, Result | Lost] = {}
@@ -153,7 +156,7 @@ class _Pool(Generic[Task, Result]):
 
     def _has_room(self) -> bool:
         """Return whether a further task can be handed out."""
-        could_take = self._may_begin() or any(len(worker.places) < _EACH for worker in self.workers)
+        could_take = self._may_begin() or any(len(worker.places) < self._each for worker in self.workers)
         return len(self._out) < self._most_out and could_take
 
     def _may_begin(self) -> bool:
