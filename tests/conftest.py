@@ -1,5 +1,6 @@
 """Fixtures for all tests. This file also lets every test import the modules of this folder, such as `video_files`."""
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,14 @@ def few_threads() -> None:
     With `OMP_NUM_THREADS` it has as many as that says. Small runs and learners do the same.
     """
     torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def given_back() -> Iterator[None]:
+    """Give freed memory back to the system after each file: a fork copies the table of all pages that are held."""
+    yield
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture
