@@ -1,6 +1,5 @@
 """Fixtures for all tests. This file also lets every test import the modules of this folder, such as `video_files`."""
 
-import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -72,10 +71,14 @@ def few_threads() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def given_back() -> Iterator[None]:
-    """Give freed memory back to the system after each file: a fork copies the table of all pages that are held."""
+    """Give freed memory back to the system after each file.
+
+    A command that ran in here lets the process keep it, gigabytes in the end, and a fork copies the table of its pages.
+    """
     yield
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
+    from essential.engine.allocator import give_back_freed_memory
+
+    give_back_freed_memory()
 
 
 @pytest.fixture
