@@ -72,8 +72,10 @@ class SyntheticTask:
 def clips_of(slots: Tensor, *, frames: int = FRAMES, dim: int = DIM, seed: int = 0) -> Tensor:
     """Return (clips, frames, dim): frame t of a class is a class direction plus t times a class motion, with noise."""
     classes, of_row = slots.unique(return_inverse=True)
-    directions = [[_direction(2 * slot + part, dim) for slot in classes.tolist()] for part in (0, 1)]
-    still, motion = (torch.stack(each)[of_row][:, None] for each in directions)
+    directions = torch.zeros(2, len(classes), 1, dim)
+    for place, slot in enumerate(classes.tolist()):
+        directions[0, place], directions[1, place] = _direction(2 * slot, dim), _direction(2 * slot + 1, dim)
+    still, motion = directions[:, of_row]
     time = torch.linspace(-1, 1, frames)[None, :, None]
     noise = torch.randn(len(slots), frames, dim, generator=torch.Generator().manual_seed(seed))
     clips: Tensor = still + time * motion + 0.1 * noise
