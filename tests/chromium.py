@@ -19,7 +19,7 @@ _FLAGS = [
 ]
 # The browser reads orders from descriptor 3 and writes to descriptor 4.
 _WITH_PIPES = 'exec "$@" 3<&{orders} 4>&{answers}'
-_SECONDS = 30
+_SECONDS = 120
 
 
 class Page:
@@ -188,4 +188,4 @@ def browser_page(profile: Path, *flags: str) -> Iterator[Page]:
         os.close(orders)
         os.close(answers)
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=120)

@@ -69,6 +69,18 @@ def few_threads() -> None:
     torch.set_num_threads(THREADS)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def given_back() -> Iterator[None]:
+    """Give freed memory back to the system after each file.
+
+    A command that ran in here lets the process keep it, gigabytes in the end, and a fork copies the table of its pages.
+    """
+    yield
+    from essential.engine.allocator import give_back_freed_memory
+
+    give_back_freed_memory()
+
+
 @pytest.fixture
 def float64() -> Iterator[None]:
     """Compute in float64: see `in_float64.py`."""

@@ -20,7 +20,7 @@ import pytest
 from essential.child_process import ChildDied, ChildProcess, Say, StartMethod
 from essential.errors import DataError
 
-SECONDS = 30.0
+SECONDS = 300.0
 
 
 def begin(work: Callable[[Any], object], _: Say) -> tuple[int, Callable[[Any], object]]:

@@ -301,10 +301,10 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path, small: tup
         command("compare", "--methods", "finetune,joint", "--seeds", "0,1", "--out", tmp_path, *settings),
         stderr=subprocess.DEVNULL,
     )
-    children = _until(lambda: _children(parent.pid), seconds=60)
+    children = _until(lambda: _children(parent.pid), seconds=300)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    _until(lambda: not any(_alive(child) for child in children), seconds=60)
+    _until(lambda: not any(_alive(child) for child in children), seconds=300)
 
 
 def _until(found: Callable[[], Any], *, seconds: float) -> Any:

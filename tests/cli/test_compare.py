@@ -3,10 +3,14 @@
 import csv
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from essential.engine.config import load_config
+from essential.engine.settings import RunConfig
 from essential.files.atomic import folder_lock
 from in_process import Essential
 from small_runs import SMALL
@@ -17,9 +21,17 @@ SIZE = "40000B"
 
 
 @pytest.fixture(autouse=True)
-def one_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train in this process; `test_comparison_runs.py` does it in several."""
+def one_short_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train in this process, with short rehearsals; `test_comparison_runs.py` trains in several."""
     monkeypatch.setattr("essential.api.compare.runs_at_once", lambda _: 1)
+    monkeypatch.setattr("essential.api.planned_runs.load_config", with_short_rehearsals)
+
+
+def with_short_rehearsals(name_or_path: str, overrides: Sequence[str] = (), **settings: Any) -> RunConfig:
+    config = load_config(name_or_path, overrides, **settings)
+    if "rehearsal_epochs" not in type(config.method).model_fields:
+        return config
+    return config.model_copy(update={"method": config.method.model_copy(update={"rehearsal_epochs": 2})})
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from essential.protocols.protocol import Segment, Video
 from essential.video.frame_folder import VideoIdentity, identity_of
 from small_runs import SMALL
 
+FEW = (*SMALL, "features.views=0")
 OTHERS = ("features.shard_videos=64", "training.epochs=1")
 
 
@@ -43,14 +44,14 @@ def data(small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.fixture
 def beside(data: Path, tmp_path: Path) -> Path:
     """Return a finished store as `demo` makes it."""
-    overrides = [*SMALL, f"data.root={data}", f"features.store={tmp_path / 'demo' / 'features'}"]
+    overrides = [*FEW, f"data.root={data}", f"features.store={tmp_path / 'demo' / 'features'}"]
     return extract(load_config("moving-digits/essential", overrides), progress=Progress())[0]
 
 
 @pytest.fixture
 def planned(data: Path, tmp_path: Path) -> Callable[..., list[PlannedRun]]:
     def plan(*more: str) -> list[PlannedRun]:
-        overrides = [*SMALL, *OTHERS, f"data.root={data}", *more]
+        overrides = [*FEW, *OTHERS, f"data.root={data}", *more]
         return plan_runs("moving-digits", tmp_path / "cmp", ["ncm"], [0], overrides=overrides)
 
     return plan
@@ -72,7 +73,7 @@ def test_a_finished_store_is_read_and_left_as_it_is(
     runs, _ = check_runs(planned(), told)
     assert [run.config.features.store for run in runs] == [beside]
     assert told.notes == [f"features: those in {beside} are used (48 videos, all the same)"]
-    overrides = [*SMALL, *OTHERS, f"data.root={data}"]
+    overrides = [*FEW, *OTHERS, f"data.root={data}"]
     ((_, record),) = compare("moving-digits", tmp_path / "cmp", methods=["ncm"], overrides=overrides)
     assert record.metrics.final_accuracy is not None
     assert stamps(beside) == before
@@ -90,7 +91,7 @@ def test_one_that_a_run_beside_names_is_found(
     elsewhere = tmp_path / "far" / "away" / "store"
     elsewhere.parent.mkdir(parents=True)
     beside.rename(elsewhere)
-    overrides = [*SMALL, *OTHERS, f"data.root={data}", f"features.store={elsewhere}"]
+    overrides = [*FEW, *OTHERS, f"data.root={data}", f"features.store={elsewhere}"]
     train(load_config("moving-digits/finetune", overrides), tmp_path / "a-run")
     assert [run.config.features.store for run in check_runs(planned(), Told())[0]] == [elsewhere]
 

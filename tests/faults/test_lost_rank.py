@@ -13,7 +13,7 @@ from essential.progress import Progress
 from in_float64 import in_float64
 from small_runs import AS_INSTALLED, ranks_command, record_without_seconds, run_ranks, small_config, small_overrides
 
-_SECONDS = 60
+_SECONDS = 300
 
 
 def _errors(printed: str) -> list[str]:

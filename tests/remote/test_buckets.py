@@ -60,7 +60,7 @@ def _forward(client: socket.socket, server: tuple[str, int], left: list[int]) ->
             while sent < limit and (answer := there.recv(min(65536, limit - sent))):
                 client.sendall(answer)
                 sent += len(answer)
-                there.settimeout(0.3)
+                there.settimeout(1)
             if sent >= limit:
                 return
 

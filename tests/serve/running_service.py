@@ -67,7 +67,7 @@ class RunningService:
         self, method: str, path: str, *, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """Send a request and return what comes back."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         try:
             given = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
             connection.request(method, f"/api/v1{path}", body, {**given, **(headers or {})})
@@ -97,7 +97,7 @@ class RunningService:
 
     def outcome(self, job: str) -> dict[str, Any]:
         """Return a lesson once it is over."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while True:
             found: dict[str, Any] = self.ask("GET", f"/jobs/{job}").json
             if found["state"] in ("done", "failed"):
@@ -160,7 +160,7 @@ def running_service(
         assert found, log.read_text()
         yield RunningService(process, int(found[1]), token, temporary)
         process.send_signal(end)
-        assert process.wait(timeout=30) == 0, log.read_text()
+        assert process.wait(timeout=300) == 0, log.read_text()
         # A test kills workers, and has the reason logged if one was not ready yet.
         said = [line for line in log.read_text().splitlines() if "a worker process died (signal 9)" not in line]
         assert [said[0].partition(" ")[0], said[1].partition(";")[0]] == ["reading", "stopped"], said

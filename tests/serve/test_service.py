@@ -235,7 +235,8 @@ def test_a_worker_that_hangs_is_replaced_and_costs_one_request(
     began = time.monotonic()
     answer = service.predict(clips[TAUGHT[0]][0])
     assert (answer.status, answer.code) == (504, "too_slow")
-    assert TIME_LIMIT <= time.monotonic() - began < TIME_LIMIT + 5
+    # Its own limit, and not the 60 seconds that there are without one.
+    assert TIME_LIMIT <= time.monotonic() - began < 60
     assert service.predict(clips[TAUGHT[0]][0]).status == 200
     for worker in set(before) & set(service.workers()):
         os.kill(worker, signal.SIGCONT)
@@ -403,7 +404,7 @@ def test_an_empty_bundle_is_begun_held_and_left_whole_by_ctrl_c(
         pass
 
 
-def _wait_until(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
+def _wait_until(is_so: Callable[[], bool], *, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end

@@ -70,7 +70,7 @@ def _numbers(frames: list[TimedFrame]) -> list[int]:
 
 
 def _wait(condition: Any) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)

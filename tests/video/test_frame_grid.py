@@ -1,5 +1,6 @@
 """Of the frames that come, the first at or after each moment is needed; one stands for all that it comes after."""
 
+from bisect import bisect_left
 from fractions import Fraction
 
 import numpy as np
@@ -31,8 +32,8 @@ def test_each_moment_has_the_first_frame_at_or_after_it(
     found = _needed([start + float(time) for time in times], every)
     moments = [(Fraction(2 * place + 1, 2)) * Fraction(every) for place in range(len(found))]
     # As exact as milliseconds are.
-    expected = [next(n for n, time in enumerate(times) if time + Fraction(1001, 10**6) >= moment) for moment in moments]
-    nearly = [next(n for n, time in enumerate(times) if time + Fraction(999, 10**6) >= moment) for moment in moments]
+    expected = [bisect_left(times, moment - Fraction(1001, 10**6)) for moment in moments]
+    nearly = [bisect_left(times, moment - Fraction(999, 10**6)) for moment in moments]
     assert all(number in both for number, *both in zip(found, expected, nearly, strict=True))
     assert len(found) == int((float(times[-1]) + 0.001) / every + 0.5)
 

@@ -34,6 +34,7 @@ def small(section: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in SMALL.items() if key in known} | dict(section) | nested
 
 
+_SECTION: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 CONFIGS = {name: small(method_section(name)) for name in method_summaries()}
 
 
@@ -46,7 +47,7 @@ def build(name: str, *, seed: int = 0, **changes: Any) -> Method:
         known = METHODS[section["name"]].Config.model_fields
         return section | {key: value for key, value in changes.items() if key in known}
 
-    config = TypeAdapter(MethodConfig).validate_python(changed(CONFIGS[name]))
+    config = _SECTION.validate_python(changed(CONFIGS[name]))
     return build_method(config, dim=DIM, frames=FRAMES, seed=seed)
 
 

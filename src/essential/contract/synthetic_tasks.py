@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -49,7 +50,7 @@ class SyntheticTask:
     all_slots: range | None = None
     closed: bool = False
 
-    @property
+    @cached_property
     def words(self) -> Words:
         return words_of(self.slots, dim=self.dim)
 
@@ -70,9 +71,11 @@ class SyntheticTask:
 
 def clips_of(slots: Tensor, *, frames: int = FRAMES, dim: int = DIM, seed: int = 0) -> Tensor:
     """Return (clips, frames, dim): frame t of a class is a class direction plus t times a class motion, with noise."""
-    still, motion = torch.zeros(2, len(slots), 1, dim)
-    for row, slot in enumerate(slots.tolist()):
-        still[row], motion[row] = _direction(2 * slot, dim), _direction(2 * slot + 1, dim)
+    classes, of_row = slots.unique(return_inverse=True)
+    directions = torch.zeros(2, len(classes), 1, dim)
+    for place, slot in enumerate(classes.tolist()):
+        directions[0, place], directions[1, place] = _direction(2 * slot, dim), _direction(2 * slot + 1, dim)
+    still, motion = directions[:, of_row]
     time = torch.linspace(-1, 1, frames)[None, :, None]
     noise = torch.randn(len(slots), frames, dim, generator=torch.Generator().manual_seed(seed))
     clips: Tensor = still + time * motion + 0.1 * noise
