@@ -169,9 +169,9 @@ def test_workers_of_large_clips_are_few_unless_it_is_said_how_many(
     begun = []
     monkeypatch.setattr(pipeline, "reading", lambda *_, workers, **__: iter([begun.append(workers)][:0]))
     request, size = recipe.request((0, 1)), recipe.encoder.pixel_format.size
-    # Each worker has two videos of two views under way.
-    of_each = 2 * 2 * request.frames * 3 * size**2 * 4
-    for room in (3 * of_each, 3 * of_each - 1, 1):
+    # Each worker has two videos of two views under way, and one more is in use.
+    video_bytes = 2 * request.frames * 3 * size**2 * 4
+    for room in ((3 * 2 + 1) * video_bytes, (3 * 2 + 1) * video_bytes - 1, 1):
         monkeypatch.setattr(pipeline, "_MOST_BYTES", room)
         items, config = [(video, request) for video in videos], FeaturesConfig(workers=given)
         assert list(read_each(items, widest=items, config=config, workers=given or 8)) == []

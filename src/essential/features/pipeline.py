@@ -236,8 +236,8 @@ def read_each(
     largest = max((request for _, request in widest), key=lambda request: len(request.view_numbers))
     far = is_far(widest[0][0].file)
     if config.workers is None:
-        bytes_of_each = 4 * int(np.prod(_clips_shape(largest))) * in_flight(1, prepared=far)
-        workers = min(workers, max(1, _MOST_BYTES // bytes_of_each))
+        most = _MOST_BYTES // (4 * int(np.prod(_clips_shape(largest))))
+        workers = next(few for few in range(workers, -1, -1) if few <= 1 or in_flight(few, prepared=far) <= most)
     yield from reading(
         items,
         largest=largest,
@@ -272,8 +272,10 @@ def reading(
         for place, (video, wanted) in enumerate(items):
             yield place, _lost(video, wanted) if isinstance(wanted, Lost) else _read(video, wanted, identify)
         return
+    # Once, for all that are forked of this process: PyAV loads it with the first file.
+    import_module("av.subtitles.stream")
     if any(largest.view_numbers):
-        # Once, for all that are forked of this process: each would take a second to load it, to augment.
+        # Each would take a second to load it, to augment.
         import_module("torchvision.transforms.v2")
     slots = _Slots(largest, count=in_flight(workers, prepared=far), start=config.worker_start)
     running = run_tasks(

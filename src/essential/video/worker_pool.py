@@ -33,9 +33,13 @@ class Lost:
     reason: str
 
 
+def _of_each(prepared: bool) -> int:
+    return _EACH_PREPARED if prepared else _EACH
+
+
 def in_flight(workers: int, *, prepared: bool = False) -> int:
-    """Return how many tasks at most are drawn and not yet yielded with their results."""
-    return (_EACH_PREPARED if prepared else _EACH) * workers
+    """Return how many tasks at most are drawn and not yet taken back: what processes hold, and the one yielded last."""
+    return _of_each(prepared) * workers + 1
 
 
 def run_tasks(
@@ -51,7 +55,7 @@ def run_tasks(
     """Do `work` on each task in `workers` processes, and yield the place of each with its result.
 
     Results come in the order of the tasks, unless one takes so long that a process would idle. At most
-    `in_flight(workers)` tasks are drawn and not yet taken back, with the one yielded last: memory for these is enough.
+    `in_flight(workers)` tasks are drawn and not yet taken back: memory for these is enough.
     A task whose process died is begun once more; one that takes longer than `seconds_limit` is given up at once; one
     that is lost already is its own result. Close the generator to end the processes.
     A process that may have no children, as in a `multiprocessing.Pool`, does the work itself; nothing ends what hangs.
@@ -72,7 +76,7 @@ def run_tasks(
         for place, task in enumerate(tasks):
             yield place, task if isinstance(task, Lost) else work(task)
         return
-    each = in_flight(1, prepared=prepare is not None)
+    each = _of_each(prepare is not None)
     new_worker = partial(_Worker, work, start, prepare)
     pool: _Pool[Task, Result] = _Pool(new_worker, workers=workers, each=each, seconds_limit=seconds_limit)
     try:
@@ -129,7 +133,7 @@ class _Pool(Generic[Task, Result]):
         self.workers: list[_Worker] = []
         self._new_worker = new_worker
         self._seconds_limit = seconds_limit
-        self._most_workers, self._each, self._most_out = workers, each, each * workers
+        self._most_workers, self._each, self._most_out = workers, each, each * workers + 1
         # By place: the tasks that are drawn and not taken back, and the results among them.
         self._out: dict[int, Task | Lost] = {}
         self._done: dict[int, Result | Lost] = {}
