@@ -88,6 +88,20 @@ def test_requests_are_prepared_before_those_that_wait_are_begun(tmp_path: Path) 
         process.end()
 
 
+def test_what_the_preparation_raises_is_raised() -> None:
+    def prepare(number: int) -> None:
+        raise ValueError(f"{number} cannot be prepared")
+
+    process = ChildProcess(partial(begin, abs), "fork", prepare)
+    process.start()
+    try:
+        process.send(3)
+        with pytest.raises(ValueError, match="3 cannot be prepared"):
+            [received(process) for _ in range(3)]
+    finally:
+        process.end()
+
+
 def test_progress_comes_before_the_result() -> None:
     def counting(say: Say) -> tuple[None, Callable[[Any], object]]:
         say("loading")

@@ -49,7 +49,7 @@ class ChildProcess:
             the function that does a request. Without `fork` it must be picklable. `start` calls the one set last.
         start_method: how it starts.
         prepare: called in the child with each request once it has come, before those that still wait there are begun.
-            It must not wait itself.
+            It must not wait itself. What it raises is raised by `receive`, as what a request raises.
     """
 
     def __init__(self, begin: Begin, start_method: StartMethod, prepare: Prepare | None = None) -> None:
@@ -158,8 +158,12 @@ def _run(connection: "Connection[Any, Any]", begin: Begin, prepare: Prepare | No
         while True:
             while not waiting or (prepare and connection.poll()):
                 waiting.append(connection.recv())
-                if prepare:
-                    prepare(waiting[-1])
+                try:
+                    if prepare:
+                        prepare(waiting[-1])
+                except Exception as error:
+                    connection.send(_failure(error))
+                    return
             connection.send(("begun", time.monotonic()))
             connection.send_bytes(_outcome(work, waiting.popleft()))
 

@@ -194,14 +194,14 @@ def test_a_cluster_of_another_version_of_ray_is_refused(cluster: Any, monkeypatc
 def test_a_node_that_would_make_other_features_is_refused(small_data: Path, tmp_path: Path) -> None:
     config = small_config("finetune", small_data, tmp_path)
     recipe = open_workspace(config, QUIET).recipe()
-    provenance, shard = recipe.provenance(), [(Video("a", "", "b", "train"), recipe.request((0,)))]
-    assert _begin(config, provenance, shard)
+    provenance, item = recipe.provenance(), (Video("a", "", "b", "train"), recipe.request((0,)))
+    assert _begin(config, provenance, item, 1)
     there = provenance["decoder"]["pyav"]
     asked = {**provenance, "decoder": {**provenance["decoder"], "pyav": "1.0"}}
     with pytest.raises(
         StoreError, match=rf"features that .* be others:\n  decoder\.pyav: {there} there, 1\.0 here; in"
     ):
-        _begin(config, asked, shard)
+        _begin(config, asked, item, 1)
 
 
 def test_a_node_that_does_not_find_a_video_that_is_there_is_refused(small_data: Path, tmp_path: Path) -> None:

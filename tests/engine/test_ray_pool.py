@@ -139,7 +139,10 @@ def test_each_worker_is_set_up_once_and_each_task_is_done_once(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("cluster")
-def test_what_the_workers_hold_is_deleted_before_they_are_killed(tmp_path: Path) -> None:
+def test_what_the_workers_hold_is_deleted_before_they_are_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "_END_SECONDS", 300.0)
     assert done_on_ray(partial(begin_to_hold, tmp_path), range(4)) == {number: number**2 for number in range(4)}
     assert len(counted(tmp_path, "ended")) == 2
 

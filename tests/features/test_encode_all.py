@@ -87,7 +87,7 @@ def test_one_list_after_the_other_is_encoded_as_if_alone_by_the_same_processes(
         [(asked[2], wide)],
     ]
     processes = []
-    encoder = VideoEncoder(lists[0], recipe=recipe, config=config)
+    encoder = VideoEncoder(lists[0][:1], len(lists[0]), recipe=recipe, config=config)
     for number, items in enumerate(lists):
         if workers and number == 2:
             os.kill(processes[-1][0], signal.SIGKILL)

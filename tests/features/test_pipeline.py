@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ def test_workers_run_ahead_but_only_so_far(
     ahead = []
 
     items = [(video, recipe.request((0, 1))) for video in videos]
-    for place, read in read_each(items, widest=items, config=config, workers=2):
+    for place, read in read_each(items, widest=items, longest=len(items), config=config, workers=2):
         assert read.clips is not None
         assert torch.equal(read.clips, read_views(videos[place], recipe.request((0, 1))).clips)
         while place == 0 and len(list(tmp_path.glob("read-*"))) < 2:  # on a busy machine they are slow to begin
@@ -174,8 +174,26 @@ def test_workers_of_large_clips_are_few_unless_it_is_said_how_many(
     for room in ((3 * 2 + 1) * video_bytes, (3 * 2 + 1) * video_bytes - 1, 1):
         monkeypatch.setattr(pipeline, "_MOST_BYTES", room)
         items, config = [(video, request) for video in videos], FeaturesConfig(workers=given)
-        assert list(read_each(items, widest=items, config=config, workers=given or 8)) == []
+        assert list(read_each(items, widest=items, longest=len(items), config=config, workers=given or 8)) == []
     assert begun == expected
+
+
+@pytest.mark.parametrize(("room", "expected"), [(21, (4, 4)), (20, (4, 3)), (9, (4, 1)), (8, (3, 1)), (1, (1, 1))])
+def test_large_clips_of_a_server_are_fetched_less_far_ahead_before_workers_are_fewer(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, room: int, expected: tuple[int, int]
+) -> None:
+    asked = []
+
+    def reading(*_: object, workers: int, ahead: int, **__: object) -> Iterator[None]:
+        asked.append((workers, ahead))
+        return iter(())
+
+    monkeypatch.setattr(pipeline, "reading", reading)
+    request = recipe.request((0,))
+    monkeypatch.setattr(pipeline, "_MOST_BYTES", room * request.frames * 3 * recipe.encoder.pixel_format.size**2 * 4)
+    items = [(Video(f"{name}.mp4", f"s3://bucket/{name}.mp4", "a", "train"), request) for name in "abcdefgh"]
+    assert list(read_each(items, widest=items, longest=8, config=FeaturesConfig(), workers=4)) == []
+    assert asked == [expected]
 
 
 def test_workers_of_a_process_with_threads_do_not_wait_for_them(

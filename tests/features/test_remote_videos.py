@@ -157,7 +157,7 @@ def test_a_process_fetches_videos_while_it_reads_another(
 
     monkeypatch.setattr(pipeline, "read_views", awaiting_another)
     config = FeaturesConfig(video_seconds_limit=60)
-    every = reading(items(), largest=request, workers=1, config=config, identify=None, far=True)
+    every = reading(items(), largest=request, workers=1, config=config, identify=None, ahead=4)
     assert [(place, read.note.broken) for place, read in every] == [(place, None) for place in range(4)]
     assert not [*(tmp_path / "copies").iterdir()]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -65,7 +66,9 @@ def test_what_was_fetched_ahead_is_asked_for_once(
     for _ in range(2):
         for _ in range(2):
             fetch_ahead(f"{server.url}/{AT}")
+        since = time.monotonic()
         while not server.asked:
+            assert time.monotonic() - since < 300
             time.sleep(0.001)
         with local_copy(f"{server.url}/{AT}", keep=True) as path:
             assert path.read_bytes() == CONTENT
@@ -73,6 +76,22 @@ def test_what_was_fetched_ahead_is_asked_for_once(
     with pytest.raises(FileNotFoundError), local_copy(f"{server.url}/gone.mp4"):
         pass
     assert [asked[1] for asked in server.asked] == [NAME, "gone.mp4"]
+    assert not [*copies.iterdir()]
+
+
+def test_where_no_thread_can_be_started_a_file_is_fetched_when_it_is_read(
+    server: WebServer, copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("essential.remote.copies._fetching", cache(ThreadPoolExecutor))
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(Thread, "start", refused)
+        fetch_ahead(f"{server.url}/{AT}")
+    with local_copy(f"{server.url}/{AT}") as path:
+        assert path.read_bytes() == CONTENT
+    assert len(server.asked) == 1
     assert not [*copies.iterdir()]
 
 

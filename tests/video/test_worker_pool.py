@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 
 from essential import child_process
 from essential.errors import DataError
+from essential.video import worker_pool
 from essential.video.worker_pool import Lost, in_flight, map_files, run_tasks
 from seen_progress import SeenProgress
 
@@ -52,8 +53,8 @@ def test_every_task_is_done_once(tmp_path: Path, workers: int) -> None:
     assert done(tmp_path) == list(range(20))
 
 
-@pytest.mark.parametrize("prepare", [None, abs])
-def test_no_more_than_agreed_are_under_way(tmp_path: Path, prepare: Callable[[int], int] | None) -> None:
+@pytest.mark.parametrize("each", [2, 5])
+def test_no_more_than_agreed_are_under_way(tmp_path: Path, each: int) -> None:
     drawn = taken = 0
     ahead = []
 
@@ -65,7 +66,7 @@ def test_no_more_than_agreed_are_under_way(tmp_path: Path, prepare: Callable[[in
             yield number
 
     running = run_tasks(
-        partial(square, tmp_path), tasks(), workers=2, start="fork", seconds_limit=NEVER_SECONDS, prepare=prepare
+        partial(square, tmp_path), tasks(), workers=2, start="fork", seconds_limit=NEVER_SECONDS, each=each
     )
     for place, result in running:
         assert result == place**2
@@ -73,12 +74,24 @@ def test_no_more_than_agreed_are_under_way(tmp_path: Path, prepare: Callable[[in
         time.sleep(0.005)
         taken += 1
     assert taken == 20
-    assert max(ahead) == in_flight(2, prepared=prepare is not None)
+    assert max(ahead) == in_flight(2, each=each)
 
 
 def test_a_task_whose_process_was_killed_is_done_by_the_next(tmp_path: Path) -> None:
     assert run(partial(deadly, tmp_path, times=1), 12) == [number**2 for number in range(12)]
     assert done(tmp_path) == sorted([*range(12), 4])
+
+
+def test_what_killed_processes_leave_is_removed_while_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed = []
+    monkeypatch.setattr(worker_pool, "remove_leftovers", lambda: removed.append(True))
+    work = partial(deadly, tmp_path, times=2)
+    running = run_tasks(work, range(12), workers=2, start="fork", seconds_limit=NEVER_SECONDS)
+    results = [(result, len(removed)) for _, result in running]
+    assert [before for result, before in results if isinstance(result, Lost)] == [2]
+    assert len(removed) == 3, "and once at the end"
 
 
 def test_a_task_that_kills_twice_is_given_up_alone(tmp_path: Path) -> None:

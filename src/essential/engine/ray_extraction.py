@@ -48,9 +48,11 @@ def _encode_on_ray(
         EssentialError: as of `run_on_ray`.
     """
     starts = [0, *accumulate(map(len, shards))]
-    widest = max(shards, key=lambda shard: (len(shard[0][1].view_numbers), len(shard)), default=())
+    if not shards:
+        return
+    widest = max((shard[0] for shard in shards), key=lambda item: len(item[1].view_numbers))
     running = run_on_ray(
-        partial(_begin, config, provenance, widest),
+        partial(_begin, config, provenance, widest, max(map(len, shards))),
         shards,
         cluster=cluster,
         on_gpus=config.training.device != "cpu",
@@ -74,8 +76,10 @@ def _encode_on_ray(
         )
 
 
-def _begin(config: RunConfig, provenance: Mapping[str, Any], widest: _Shard) -> Callable[[_Shard], list[EncodedVideo]]:
-    """Load the encoder in a worker, and return what encodes a shard there."""
+def _begin(
+    config: RunConfig, provenance: Mapping[str, Any], widest: Item, longest: int
+) -> Callable[[_Shard], list[EncodedVideo]]:
+    """Load the encoder in a worker, and return what encodes a shard there, of no more views and videos than these."""
     recipe = recipe_of(config, open_encoder(config, choose_device(config.training.device), QUIET))
     different = differences(recipe.provenance(), provenance, "there", "here")
     if different:
@@ -85,7 +89,7 @@ def _begin(config: RunConfig, provenance: Mapping[str, Any], widest: _Shard) -> 
             remedy="install the same versions on all machines of the cluster",
         )
     with torch_threads(config.training.threads):
-        encoder = VideoEncoder(widest, recipe=recipe, config=config.features)
+        encoder = VideoEncoder([widest], longest, recipe=recipe, config=config.features)
     return partial(_encode, encoder)
 
 

@@ -28,17 +28,18 @@ from essential.features.provenance import Recipe
 from essential.features.store import VideoNote
 from essential.files.given import absence
 from essential.protocols.protocol import Video
-from essential.remote.copies import fetch_ahead, is_far, remote_size
+from essential.remote.copies import AHEAD, fetch_ahead, is_far, remote_size
 from essential.remote.storage import is_remote
 from essential.video.frame_folder import VideoIdentity, identity_of, identity_of_whole, size_of
 from essential.video.frames import refuse_machines_fault
 from essential.video.views import ViewRequest, read_views
-from essential.video.worker_pool import Lost, in_flight, run_tasks
+from essential.video.worker_pool import EACH, Lost, in_flight, run_tasks
 
 _CPU_CLIPS, _GPU_CLIPS = 1, 32
 # Of clips that are encoded as a whole, some are very long.
 _GPU_FRAMES = 256
-# Of memory for what workers read, unless it is said how many there are: five views of 64 frames take 240 MiB.
+# Of memory for what workers read: five views of 64 frames take 240 MiB. One worker, or as many as it is said there are,
+# read two videos each in any case.
 _MOST_BYTES = 4 * 2**30
 
 Clips = Float[Tensor, "views read 3 size size"]
@@ -140,10 +141,11 @@ class VideoEncoder:
     """Reads and encodes one list of videos after the other; the processes that read stay until it is closed or deleted.
 
     Args:
-        widest: of the lists the one of the most views, and among these the longest.
+        widest: of the lists one of the most views.
+        longest: how many videos the longest has.
     """
 
-    def __init__(self, widest: Sequence[Item], *, recipe: Recipe, config: FeaturesConfig) -> None:
+    def __init__(self, widest: Sequence[Item], longest: int, *, recipe: Recipe, config: FeaturesConfig) -> None:
         views = max(len(request.view_numbers) for _, request in widest)
         sharing = share_cores(config.workers, recipe=recipe, views=views)
         self._recipe, self._threads = recipe, sharing.threads
@@ -155,13 +157,18 @@ class VideoEncoder:
         self._every = read_each(
             iter(waiting.popleft, None),
             widest=widest,
+            longest=longest,
             config=config,
             workers=sharing.workers,
             is_next_known=lambda: bool(waiting),  # without `self`, which it would keep
         )
 
     def encode(self, items: Sequence[Item]) -> Iterator[tuple[int, EncodedVideo]]:
-        """Yield the place of each video with what became of it; see `encode_each`."""
+        """Yield the place of each video with what became of it; see `encode_each`.
+
+        Take all of a list before the next one is given. After an error, or `close`, there is nothing more.
+        """
+        assert not self._waiting, "the list before was not taken whole"
         under_way: dict[int, ReadVideo] = {}
 
         def finished(complete: Iterator[tuple[int, VideoFeatures]]) -> Iterator[tuple[int, EncodedVideo]]:
@@ -205,7 +212,7 @@ def encode_each(
     its processes. Errors as in `read_each`; a DataError too if a feature is not finite.
     """
     if items:
-        with closing(VideoEncoder(items, recipe=recipe, config=config)) as encoder:
+        with closing(VideoEncoder(items, len(items), recipe=recipe, config=config)) as encoder:
             yield from encoder.encode(items)
 
 
@@ -213,6 +220,7 @@ def read_each(
     items: Iterable[Item],
     *,
     widest: Sequence[Item],
+    longest: int,
     config: FeaturesConfig,
     workers: int,
     is_next_known: Callable[[], bool] = lambda: True,
@@ -224,7 +232,8 @@ def read_each(
 
     Args:
         items: any number of videos; see `reading`.
-        widest: all of them, or as many as are asked for at once, with the one of the most views.
+        widest: all of them, or some, with the one of the most views.
+        longest: how many are asked for at once, at most.
         workers: how many processes, where `config` does not say and videos are on a disk.
         is_next_known: see `run_tasks`.
 
@@ -234,18 +243,21 @@ def read_each(
     if not widest:
         return
     largest = max((request for _, request in widest), key=lambda request: len(request.view_numbers))
-    far = is_far(widest[0][0].file)
+    most = _MOST_BYTES // (4 * int(np.prod(_clips_shape(largest))))
     if config.workers is None:
-        most = _MOST_BYTES // (4 * int(np.prod(_clips_shape(largest))))
-        workers = next(few for few in range(workers, -1, -1) if few <= 1 or in_flight(few, prepared=far) <= most)
+        workers = next(few for few in range(workers, -1, -1) if few <= 1 or in_flight(few) <= most)
+    workers = min(workers, longest)
+    ahead = 0
+    if is_far(widest[0][0].file):
+        ahead = next(few for few in range(AHEAD, 0, -1) if few == 1 or in_flight(workers, each=1 + few) <= most)
     yield from reading(
         items,
         largest=largest,
-        workers=min(workers, len(widest)),
+        workers=workers,
         config=config,
         identify=_identity,
         is_next_known=is_next_known,
-        far=far,
+        ahead=ahead,
     )
 
 
@@ -257,7 +269,7 @@ def reading(
     config: FeaturesConfig,
     identify: _Identify,
     is_next_known: Callable[[], bool] = lambda: True,
-    far: bool = False,
+    ahead: int = 0,
 ) -> Generator[tuple[int, ReadVideo], None, None]:
     """Read videos as they are asked for, and yield the place of each with what was read; see `read_each`.
 
@@ -266,7 +278,7 @@ def reading(
         largest: what is read of a video, at most: no item asks for more views, or for other frames or pixels.
         workers: how many processes; 0 reads in this one.
         is_next_known: see `run_tasks`.
-        far: whether a server is waited for: each process fetches some videos while it reads others.
+        ahead: how many videos each process fetches from a server while it reads another.
     """
     if not workers:
         for place, (video, wanted) in enumerate(items):
@@ -277,7 +289,8 @@ def reading(
     if any(largest.view_numbers):
         # Each would take a second to load it, to augment.
         import_module("torchvision.transforms.v2")
-    slots = _Slots(largest, count=in_flight(workers, prepared=far), start=config.worker_start)
+    each = max(EACH, 1 + ahead)
+    slots = _Slots(largest, count=in_flight(workers, each=each), start=config.worker_start)
     running = run_tasks(
         partial(_read_into, slots.memory, slots.size, identify),
         slots.assigned(items),
@@ -285,7 +298,8 @@ def reading(
         start=config.worker_start,
         seconds_limit=config.video_seconds_limit,
         is_next_known=is_next_known,
-        prepare=_fetch_ahead if far else None,
+        each=each,
+        prepare=_fetch_ahead if ahead else None,
     )
     with closing(running):
         for place, result in running:

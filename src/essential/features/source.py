@@ -140,7 +140,8 @@ class LiveSource(FeatureSource):
         self._recipe = recipe
         items = [(video, recipe.request((0,))) for video in videos]
         short = ShortClips(recipe.frames_read)
-        with closing(read_each(items, widest=items, config=config, workers=decoders(config.workers))) as every:
+        workers = decoders(config.workers)
+        with closing(read_each(items, widest=items, longest=len(items), config=config, workers=workers)) as every:
             for done, (_, read) in enumerate(every, 1):
                 self.skipped |= _broken([read.note])
                 short.add(read.frame_count)

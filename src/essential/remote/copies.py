@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -49,6 +49,8 @@ class _Copy:
             raise
 
 
+# Files that a process fetches at once while it reads another.
+AHEAD = 4
 # The last copy of each thread that was to be kept.
 _kept = threading.local()
 # What `fetch_ahead` began, by file.
@@ -80,9 +82,13 @@ def local_copy(file: str, *, keep: bool = False) -> Iterator[Path]:
 
 
 def fetch_ahead(file: str) -> None:
-    """Begin to fetch a file that this thread will read by `local_copy`, unless it is here; errors are told there."""
+    """Begin to fetch a file that this thread will read by `local_copy`, unless it is here.
+
+    `local_copy` raises the errors. A copy that is never asked for is kept until the process ends.
+    """
     if is_remote(file) and file not in _coming and _kept_copy(file) is None:
-        _coming[file] = _fetching().submit(_copied, file)
+        with suppress(RuntimeError):  # no thread can be started: it is fetched when it is read
+            _coming[file] = _fetching().submit(_copied, file)
 
 
 def file_here(file: str) -> str | None:
@@ -108,7 +114,7 @@ def remove_leftovers() -> None:
 
 @cache
 def _fetching() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor()
+    return ThreadPoolExecutor(AHEAD)
 
 
 def _kept_copy(file: str) -> _Copy | None:

@@ -17,9 +17,8 @@ from essential.remote.copies import remove_leftovers
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Tasks that a process holds, with the one it works on: it need not wait while the parent is busy. Tasks are prepared
-# where a server is waited for, longer than a short clip is decoded.
-_EACH, _EACH_PREPARED = 2, 5
+# Tasks that a process holds, with the one it works on: it need not wait while the parent is busy.
+EACH = 2
 # How often a task is begun. A process may have been killed for lack of memory, which is not its task's fault.
 _ATTEMPTS = 2
 # How often to look for a further task, while processes work and some could take one.
@@ -33,13 +32,9 @@ class Lost:
     reason: str
 
 
-def _of_each(prepared: bool) -> int:
-    return _EACH_PREPARED if prepared else _EACH
-
-
-def in_flight(workers: int, *, prepared: bool = False) -> int:
+def in_flight(workers: int, *, each: int = EACH) -> int:
     """Return how many tasks at most are drawn and not yet taken back: what processes hold, and the one yielded last."""
-    return _of_each(prepared) * workers + 1
+    return each * workers + 1
 
 
 def run_tasks(
@@ -50,12 +45,13 @@ def run_tasks(
     start: StartMethod,
     seconds_limit: float,
     is_next_known: Callable[[], bool] = lambda: True,
+    each: int = EACH,
     prepare: Prepare | None = None,
 ) -> Generator[tuple[int, Result | Lost], None, None]:
     """Do `work` on each task in `workers` processes, and yield the place of each with its result.
 
     Results come in the order of the tasks, unless one takes so long that a process would idle. At most
-    `in_flight(workers)` tasks are drawn and not yet taken back: memory for these is enough.
+    `in_flight(workers, each=each)` tasks are drawn and not yet taken back: memory for these is enough.
     A task whose process died is begun once more; one that takes longer than `seconds_limit` is given up at once; one
     that is lost already is its own result. Close the generator to end the processes.
     A process that may have no children, as in a `multiprocessing.Pool`, does the work itself; nothing ends what hangs.
@@ -66,6 +62,7 @@ def run_tasks(
         workers: how many processes at most, one at least; they start as tasks come.
         is_next_known: whether the next task, or the end of `tasks`, can be had without waiting. While it cannot,
             results are yielded; it is waited for when nothing else is left to do.
+        each: how many tasks a process holds, with the one it works on.
         prepare: called with each task in the process that will do it, ahead of time; see `ChildProcess`.
 
     Raises:
@@ -76,7 +73,6 @@ def run_tasks(
         for place, task in enumerate(tasks):
             yield place, task if isinstance(task, Lost) else work(task)
         return
-    each = _of_each(prepare is not None)
     new_worker = partial(_Worker, work, start, prepare)
     pool: _Pool[Task, Result] = _Pool(new_worker, workers=workers, each=each, seconds_limit=seconds_limit)
     try:
@@ -133,7 +129,7 @@ class _Pool(Generic[Task, Result]):
         self.workers: list[_Worker] = []
         self._new_worker = new_worker
         self._seconds_limit = seconds_limit
-        self._most_workers, self._each, self._most_out = workers, each, each * workers + 1
+        self._most_workers, self._each, self._most_out = workers, each, in_flight(workers, each=each)
         # By place: the tasks that are drawn and not taken back, and the results among them.
         self._out: dict[int, Task | Lost] = {}
         self._done: dict[int, Result | Lost] = {}
@@ -203,6 +199,7 @@ class _Pool(Generic[Task, Result]):
                 self._count_death(worker, str(death))
             worker.begun = None
             worker.start()
+            remove_leftovers()
             for place in worker.places:
                 worker.send(self._out[place])
 
