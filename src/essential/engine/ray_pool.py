@@ -68,8 +68,7 @@ def run_on_ray(
 
     A task whose worker died, or whose node is gone, goes to another worker; after three it is lost. A node that meets
     an EssentialError, such as a full disk or other versions, gets no more tasks, and what it had goes to the others.
-    A worker is given its next task before the result of its last is yielded.
-    Close the generator to end the workers.
+    A worker is given its next task before the result of its last is yielded. Close the generator to end the workers.
 
     Args:
         begin: called once in each worker, with its share of the cores as `cpu_cores`; returns what does a task there,

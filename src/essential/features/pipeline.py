@@ -234,7 +234,7 @@ def read_each(
         items: any number of videos; see `reading`.
         widest: all of them, or some, with the one of the most views.
         longest: how many are asked for at once, at most.
-        workers: how many processes, where `config` does not say and videos are on a disk.
+        workers: how many processes; where `config` does not say how many, fewer if their memory would be too much.
         is_next_known: see `run_tasks`.
 
     Raises:
